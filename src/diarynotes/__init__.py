@@ -1,0 +1,1 @@
+"""Voice notes in, a diary out."""

@@ -1,0 +1,278 @@
+"""The one error tree. Each class says whose fault it is, whether a retry may help, and carries a stable code.
+
+Messages say what, which id, and what to do; they never hold diary text or a secret. Arguments equal fields, so that
+every error survives pickling.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+Fault = Literal["recording", "user", "service", "machine", "bug"]
+
+
+class DiarynotesError(Exception):
+    """Anything that diarynotes raises on purpose."""
+
+    code: ClassVar[str] = "error"
+    fault: ClassVar[Fault] = "bug"
+    retryable: ClassVar[bool] = False
+
+
+# -- the recording is at fault: set aside, its maker can mend it ------------------------------------------------------
+
+
+class RecordingRejected(DiarynotesError):
+    """The recording cannot become a note as it is; it stays where it is, listed as quarantined."""
+
+    code = "rejected"
+    fault = "recording"
+
+
+class NotAudio(RecordingRejected):
+    code = "not_audio"
+
+    def __str__(self) -> str:
+        return "This file is not a sound recording that can be read. Send MP3, WAV, M4A, FLAC, OGG, Opus or WebM."
+
+
+class NoAudioStream(RecordingRejected):
+    code = "no_audio_stream"
+
+    def __str__(self) -> str:
+        return "This file holds no sound track. Export it again with its sound."
+
+
+class Truncated(RecordingRejected):
+    code = "truncated"
+
+    def __str__(self) -> str:
+        return "This recording is cut off or damaged, so it cannot be played. Copy it again from the device."
+
+
+class UnsupportedCodec(RecordingRejected):
+    code = "unsupported_codec"
+
+    def __init__(self, codec: str) -> None:
+        super().__init__(codec)
+        self.codec = codec
+
+    def __str__(self) -> str:
+        return f"The sound is stored as '{self.codec}', which is not read here. Export it as MP3, M4A, WAV or FLAC."
+
+
+class TooShort(RecordingRejected):
+    code = "too_short"
+
+    def __init__(self, duration_s: float, limit_s: float) -> None:
+        super().__init__(duration_s, limit_s)
+        self.duration_s, self.limit_s = duration_s, limit_s
+
+    def __str__(self) -> str:
+        return f"The recording lasts {self.duration_s:.1f} s; at least {self.limit_s:g} s are needed."
+
+
+class TooLong(RecordingRejected):
+    code = "too_long"
+
+    def __init__(self, duration_s: float, limit_s: float) -> None:
+        super().__init__(duration_s, limit_s)
+        self.duration_s, self.limit_s = duration_s, limit_s
+
+    def __str__(self) -> str:
+        return (
+            f"The recording lasts {self.duration_s / 60:.0f} minutes or more; the limit is {self.limit_s / 60:.0f}. "
+            "Split it and send the parts, or raise max_duration_s."
+        )
+
+
+class TooLarge(RecordingRejected):
+    code = "too_large"
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(size_bytes, limit_bytes)
+        self.size_bytes, self.limit_bytes = size_bytes, limit_bytes
+
+    def __str__(self) -> str:
+        return (
+            f"The file has {self.size_bytes / 1e6:.0f} MB; the limit is {self.limit_bytes / 1e6:.0f} MB. "
+            "Split it, store it in a compressed format, or raise max_size_bytes."
+        )
+
+
+class UnsupportedRate(RecordingRejected):
+    code = "unsupported_codec"
+
+    def __init__(self, sample_rate_hz: int, limit_hz: int) -> None:
+        super().__init__(sample_rate_hz, limit_hz)
+        self.sample_rate_hz, self.limit_hz = sample_rate_hz, limit_hz
+
+    def __str__(self) -> str:
+        return f"The sound is sampled at {self.sample_rate_hz} Hz; at least {self.limit_hz} Hz are needed for speech."
+
+
+class Silent(RecordingRejected):
+    code = "silent"
+
+    def __str__(self) -> str:
+        return "Nothing can be heard in this recording. Check the microphone."
+
+
+class NoSpeech(RecordingRejected):
+    code = "no_speech"
+
+    def __str__(self) -> str:
+        return "There is sound in this recording, but nobody speaks in it."
+
+
+class DecoderCrashed(RecordingRejected):
+    code = "decoder_crashed"
+
+    def __str__(self) -> str:
+        return "This recording is damaged in a way that stopped the decoder. Copy it again from the device."
+
+
+class DecoderTimeout(RecordingRejected):
+    code = "decoder_timeout"
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(limit_s)
+        self.limit_s = limit_s
+
+    def __str__(self) -> str:
+        return f"This recording could not be decoded within {self.limit_s:.0f} s, so it was set aside."
+
+
+class UncheckedNote(RecordingRejected):
+    """A data check refused what was about to land."""
+
+    code = "failed_checks"
+
+    def __init__(self, findings: tuple[str, ...]) -> None:
+        super().__init__(findings)
+        self.findings = findings
+
+    def __str__(self) -> str:
+        return f"The note did not pass the data checks: {', '.join(self.findings)}."
+
+
+# -- something around us failed: a retry may help ---------------------------------------------------------------------
+
+
+class SourceUnavailable(DiarynotesError):
+    """The object cannot be read just now: gone, growing, changed since it was registered, or not permitted."""
+
+    code = "source_unavailable"
+    fault = "user"
+    retryable = True
+
+    def __init__(self, uri: str, why: str) -> None:
+        super().__init__(uri, why)
+        self.uri, self.why = uri, why
+
+    def __str__(self) -> str:
+        return f"{self.uri}: {self.why}."
+
+
+class EngineFailed(DiarynotesError):
+    """A speech engine failed on windows that another try may transcribe."""
+
+    code = "engine_failed"
+    fault = "machine"
+    retryable = True
+
+    def __init__(self, engine: str, why: str) -> None:
+        super().__init__(engine, why)
+        self.engine, self.why = engine, why
+
+    def __str__(self) -> str:
+        return f"The engine {self.engine} failed: {self.why}."
+
+
+class WriterFailed(DiarynotesError):
+    """A writer gave no usable note; the chain goes on with the next one."""
+
+    code = "writer_failed"
+    fault = "service"
+    retryable = True
+
+    def __init__(self, writer: str, why: str) -> None:
+        super().__init__(writer, why)
+        self.writer, self.why = writer, why
+
+    def __str__(self) -> str:
+        return f"The writer {self.writer} failed: {self.why}."
+
+
+class StorageFailed(DiarynotesError):
+    """A place on disk, or the database, cannot be written or read."""
+
+    code = "storage_failed"
+    fault = "machine"
+    retryable = True
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(where, why)
+        self.where, self.why = where, why
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.why}. What had landed is safe; free space or grant access, then run again."
+
+
+class LeaseLost(DiarynotesError):
+    """Another worker took the job over; whatever this one still writes must not count."""
+
+    code = "lease_lost"
+    fault = "machine"
+
+    def __init__(self, recording_id: str, attempt: int) -> None:
+        super().__init__(recording_id, attempt)
+        self.recording_id, self.attempt = recording_id, attempt
+
+    def __str__(self) -> str:
+        return f"Recording {self.recording_id} was taken over by another worker (attempt {self.attempt} is stale)."
+
+
+# -- the person at the keyboard can mend it ---------------------------------------------------------------------------
+
+
+class NotInstalled(DiarynotesError):
+    """A backend's library is missing."""
+
+    code = "not_installed"
+    fault = "user"
+
+    def __init__(self, what: str, install: str) -> None:
+        super().__init__(what, install)
+        self.what, self.install = what, install
+
+    def __str__(self) -> str:
+        return f"{self.what} is not installed. Install it with: {self.install}"
+
+
+class ModelUnavailable(DiarynotesError):
+    """A model's weights are not on disk and cannot be fetched."""
+
+    code = "model_unavailable"
+    fault = "user"
+
+    def __init__(self, model: str, remedy: str) -> None:
+        super().__init__(model, remedy)
+        self.model, self.remedy = model, remedy
+
+    def __str__(self) -> str:
+        return f"The model {self.model} is not at hand. {self.remedy}"
+
+
+class BadSettings(DiarynotesError):
+    """A setting, an argument or a file given by the user does not fit."""
+
+    code = "bad_settings"
+    fault = "user"
+
+    def __init__(self, setting: str, why: str) -> None:
+        super().__init__(setting, why)
+        self.setting, self.why = setting, why
+
+    def __str__(self) -> str:
+        return f"{self.setting}: {self.why}"

@@ -1,0 +1,299 @@
+"""The nouns that every stage speaks in: what they hold, in which units, and how they are identified.
+
+Knows nothing of files, databases or models. Every noun is frozen; a change makes a new one (`dataclasses.replace`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16_000
+"""Samples per second of all audio inside diarynotes, Hz."""
+
+RecordingId: TypeAlias = str
+TranscriptId: TypeAlias = str
+NoteId: TypeAlias = str
+
+Priority: TypeAlias = Literal["urgent", "normal", "low"]
+RecordedAtSource: TypeAlias = Literal["container", "file_name", "file_time"]
+MoodLabel: TypeAlias = Literal["positive", "negative", "neutral", "mixed"]
+Severity: TypeAlias = Literal["info", "warning", "error"]
+JobState: TypeAlias = Literal[
+    "received",
+    "validated",
+    "transcribed",
+    "written",
+    "landed",
+    "quarantined",
+    "waiting",
+    "dead",
+    "discarded",
+    "erased",
+]
+
+_NAMESPACE = uuid.UUID("6f1d5b1e-6f0e-5a52-9a57-3d0c3a1f6a10")
+
+
+def make_id(*parts: str) -> str:
+    """The same parts always give the same id (uuid5), so doing a thing twice names it once."""
+    return str(uuid.uuid5(_NAMESPACE, "\x1f".join(parts)))
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What the container says about its audio stream."""
+
+    container: str
+    codec: str
+    duration_s: float
+    sample_rate_hz: int
+    channels: int
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How well the speech can be heard; `score` runs from 0 (not at all) to 1 (studio)."""
+
+    score: float
+    silence_ratio: float
+    snr_db: float
+    clipping_ratio: float
+    bandwidth_hz: float
+    warnings: tuple[str, ...] = ()
+    preprocessing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One audio object of one owner, known by its content: the same bytes dropped twice are one recording."""
+
+    id: RecordingId
+    owner: str
+    uri: str
+    sha256: str
+    size_bytes: int
+    recorded_at: datetime
+    recorded_at_source: RecordedAtSource
+    priority: Priority = "normal"
+    media: Media | None = None
+    quality: Quality | None = None
+
+    @staticmethod
+    def identify(owner: str, sha256: str) -> RecordingId:
+        """The id of these bytes of this owner."""
+        return make_id("recording", owner, sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Decoded audio: mono, 16 kHz, `pcm` of shape (samples,) and type int16, memory-mapped where it is long."""
+
+    pcm: NDArray[np.int16]
+    media: Media
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.pcm) / SAMPLE_RATE
+
+    def samples(self, start_s: float = 0.0, end_s: float | None = None) -> NDArray[np.float32]:
+        """The stretch from `start_s` to `end_s` as float32 in [-1, 1), shape (samples,)."""
+        start = round(start_s * SAMPLE_RATE)
+        stop = len(self.pcm) if end_s is None else round(end_s * SAMPLE_RATE)
+        return self.pcm[start:stop].astype(np.float32) / 32768.0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a recording, in seconds from its beginning."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most 30 s of one recording that hold speech: `samples` float32 (samples,), starting at `start_s`.
+
+    `spans` are the stretches of speech inside, in seconds from the recording's beginning.
+    """
+
+    recording_id: RecordingId
+    number: int
+    start_s: float
+    samples: NDArray[np.float32]
+    spans: tuple[Span, ...]
+
+    @property
+    def end_s(self) -> float:
+        return self.start_s + len(self.samples) / SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text that an engine placed inside a window; times in seconds from the window's beginning."""
+
+    start_s: float
+    end_s: float
+    text: str
+    avg_logprob: float | None = None
+    no_speech: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowText:
+    """What an engine heard in one window; without `pieces` the text is spread over the window's speech."""
+
+    text: str
+    pieces: tuple[Piece, ...] = ()
+    language: str | None = None
+    avg_logprob: float | None = None
+    no_speech: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One stretch of speech and its text; times in seconds from the recording's beginning."""
+
+    start_s: float
+    end_s: float
+    text: str
+    avg_logprob: float | None = None
+    no_speech: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said, by whom it was heard, and how far to trust it (0 to 1)."""
+
+    id: TranscriptId
+    recording_id: RecordingId
+    engine: str
+    model: str
+    language: str
+    segments: tuple[Segment, ...]
+    trust: float
+    trust_reasons: tuple[str, ...] = ()
+    degraded: bool = False
+
+    @staticmethod
+    def identify(recording_id: RecordingId, engine: str, model: str, settings: str = "") -> TranscriptId:
+        """The id of what this engine with this model and settings makes of this recording."""
+        return make_id("transcript", recording_id, engine, model, settings)
+
+    @property
+    def text(self) -> str:
+        return " ".join(segment.text for segment in self.segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Mood:
+    """A label and a score from -1 (bad) to 1 (good)."""
+
+    label: MoodLabel
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of a note and the numbers of the segments that carry it, counted from 0."""
+
+    text: str
+    evidence: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """Something that the speaker means to do; `due` is the date that was said, where one was."""
+
+    text: str
+    due: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check saw: a stable code, how bad it is, where, and a sentence for a person (never diary text)."""
+
+    code: str
+    severity: Severity
+    where: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one call to a model used."""
+
+    provider: str
+    model: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a usage cost in USD; None is unknown, which is not the same as nothing."""
+
+    usage: Usage
+    usd: Decimal | None
+    price_source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a writer makes of a transcript, before anybody has checked it."""
+
+    title: str
+    summary: str
+    mood: Mood
+    body: tuple[Sentence, ...]
+    people: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+    todos: tuple[Todo, ...] = ()
+    questions: tuple[str, ...] = ()
+    usage: tuple[Usage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DiaryNote:
+    """A checked draft: whose recording it is of, which day it belongs to, who wrote it."""
+
+    id: NoteId
+    transcript_id: TranscriptId
+    recording_id: RecordingId
+    day: date
+    draft: Draft
+    writer: str
+    model: str
+    prompt_version: str
+    degraded: bool
+    findings: tuple[Finding, ...] = ()
+
+    @staticmethod
+    def identify(transcript_id: TranscriptId, writer: str, model: str, prompt_version: str) -> NoteId:
+        """The id of what this writer makes of this transcript."""
+        return make_id("note", transcript_id, writer, model, prompt_version)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Where a recording stands. `attempt` is the fencing token: it grows with every claim."""
+
+    recording_id: RecordingId
+    state: JobState
+    attempt: int = 0
+    failures: int = 0
+    resume_state: JobState | None = None
+    next_attempt_at: datetime | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    updated_at: datetime | None = field(default=None, compare=False)
