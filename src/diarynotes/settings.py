@@ -1,0 +1,148 @@
+"""What a user may set, read once at the edge: command line over `DIARYNOTES_*` over `diarynotes.toml` over defaults.
+
+Only edges (the command line, flows, blocks) import this; stages get what they need as arguments.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import time
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from diarynotes.errors import BadSettings
+
+_PREFIX = "DIARYNOTES_"
+_FILE = "diarynotes.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that changes how diarynotes runs; each field is also an environment variable and a TOML key."""
+
+    home: Path
+    """Holds `bucket/`, `warehouse/`, `postgres/`, `models/` and `diarynotes.duckdb`."""
+    database_url: str | None = None
+    """A Postgres to use; None runs the embedded one under the home."""
+    owner: str = "me"
+    timezone: str = ""
+    """IANA name of the writer's time zone; empty is the system's."""
+    day_start: time = time(4, 0)
+    """A note recorded before this time belongs to the day before."""
+    engine: str = "auto"
+    model: str = ""
+    """A model's name or the path of its weights; empty is the engine's own choice."""
+    language: str = ""
+    """Force a language (ISO 639-1); empty detects it."""
+    writers: tuple[str, ...] = ("extractive",)
+    """The chain of writers; the first that answers writes the note."""
+    max_size_bytes: int = 500_000_000
+    min_duration_s: float = 1.0
+    max_duration_s: float = 36_000.0
+    min_sample_rate_hz: int = 8_000
+    decode_timeout_s: float = 120.0
+    decode_memory_bytes: int = 1_000_000_000
+    workers: int = 0
+    """Processes that decode and listen side by side; 0 is one per core, at most 8."""
+    lease_s: float = 60.0
+    """How long a claim on a recording holds without being renewed."""
+    retry_delays_s: tuple[float, ...] = (60.0, 300.0, 1800.0)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The writer's time zone."""
+        name = self.timezone
+        if not name:
+            import tzlocal  # reads the system's settings; only needed where a zone is
+
+            name = tzlocal.get_localzone_name() or "UTC"
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise BadSettings("timezone", f"'{name}' is no IANA time zone, such as Europe/Berlin") from error
+
+    @property
+    def worker_count(self) -> int:
+        return self.workers or min(8, os.cpu_count() or 1)
+
+    @property
+    def models(self) -> Path:
+        return self.home / "models"
+
+    @property
+    def spool(self) -> Path:
+        """Decoded audio on its way between processes; emptied as it is read."""
+        return self.home / "spool"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.home / "warehouse"
+
+    @property
+    def snapshot(self) -> Path:
+        return self.home / "diarynotes.duckdb"
+
+
+def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Settings from the TOML file, the environment and `overrides` (None means not given), the later one winning.
+
+    The file is `diarynotes.toml` in the working directory, else in the home.
+
+    Raises: BadSettings, naming the setting, for a value that does not fit or a key that does not exist.
+    """
+    environment = os.environ if environment is None else environment
+    given = {name: value for name, value in overrides.items() if value is not None}
+    from_environment = {
+        field.name: environment[_PREFIX + field.name.upper()]
+        for field in fields(Settings)
+        if environment.get(_PREFIX + field.name.upper())
+    }
+    home = Path(given.pop("home", None) or from_environment.pop("home", None) or _default_home()).expanduser().resolve()
+    settings = Settings(home=home)
+    for layer in (_read_file(home), from_environment, given):
+        settings = replace(settings, **{name: _parse(name, value) for name, value in layer.items()})
+    return settings
+
+
+def _default_home() -> Path:
+    import platformdirs  # only where no home is given
+
+    return Path(platformdirs.user_data_dir("diarynotes"))
+
+
+def _read_file(home: Path) -> dict[str, Any]:
+    for folder in (Path.cwd(), home):
+        path = folder / _FILE
+        if path.is_file():
+            try:
+                values = tomllib.loads(path.read_text())
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise BadSettings(str(path), f"is not valid TOML: {error}") from error
+            values.pop("home", None)
+            return values
+    return {}
+
+
+def _parse(name: str, value: Any) -> Any:
+    defaults = {field.name: field.default for field in fields(Settings)}
+    if name not in defaults:
+        raise BadSettings(name, f"is no setting; known are {', '.join(sorted(defaults))}")
+    default = defaults[name]
+    try:
+        if isinstance(default, tuple):
+            return tuple(type(default[0])(part) for part in _parts(value))
+        if isinstance(default, time):
+            return value if isinstance(value, time) else time.fromisoformat(str(value))
+        return str(value) if default is None else type(default)(value)
+    except (ValueError, TypeError) as error:
+        raise BadSettings(name, f"cannot be {value!r}") from error
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return list(value)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from datetime import time
+from pathlib import Path
+
+import pytest
+
+from diarynotes.errors import BadSettings
+from diarynotes.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_defaults_are_small_and_local(tmp_path: Path) -> None:
+    settings = load_settings({}, home=tmp_path)
+    assert settings.database_url is None
+    assert settings.day_start == time(4, 0)
+    assert settings.writers == ("extractive",)
+
+
+def test_command_line_over_environment_over_file_over_default(tmp_path: Path) -> None:
+    (tmp_path / "diarynotes.toml").write_text('owner = "file"\nengine = "whisper"\nday_start = 05:30:00\nworkers = 3\n')
+    environment = {"DIARYNOTES_OWNER": "environment", "DIARYNOTES_ENGINE": "pocketsphinx"}
+    settings = load_settings(environment, home=tmp_path, owner="line", engine=None)
+    assert (settings.owner, settings.engine) == ("line", "pocketsphinx")
+    assert (settings.day_start, settings.workers) == (time(5, 30), 3)
+
+
+def test_file_in_the_home_counts_where_the_working_directory_has_none(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "diarynotes.toml").write_text('language = "de"\n')
+    assert load_settings({}, home=home).language == "de"
+
+
+def test_lists_in_the_environment_are_separated_by_commas(tmp_path: Path) -> None:
+    settings = load_settings({"DIARYNOTES_RETRY_DELAYS_S": "1, 2.5"}, home=tmp_path)
+    assert settings.retry_delays_s == (1.0, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"DIARYNOTES_WORKERS": "many"}, "workers"),
+        ({"DIARYNOTES_DAY_START": "dawn"}, "day_start"),
+        ({"DIARYNOTES_TIMEZONE": "Mars/Olympus"}, "timezone"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(tmp_path: Path, environment: dict[str, str], named: str) -> None:
+    with pytest.raises(BadSettings, match=named):
+        _ = load_settings(environment, home=tmp_path).zone
+
+
+def test_an_unknown_key_in_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "diarynotes.toml").write_text("engin = 'whisper'\n")
+    with pytest.raises(BadSettings, match="engin"):
+        load_settings({}, home=tmp_path)
+
+
+def test_the_zone_is_an_iana_zone(tmp_path: Path) -> None:
+    assert load_settings({}, home=tmp_path, timezone="Europe/Lisbon").zone.key == "Europe/Lisbon"
+    assert load_settings({}, home=tmp_path).zone.key
