@@ -134,10 +134,12 @@ def _parse(name: str, value: Any) -> Any:
     default = defaults[name]
     try:
         if isinstance(default, tuple):
-            return tuple(type(default[0])(part) for part in _parts(value))
+            kind: Any = type(default[0])
+            return tuple(kind(part) for part in _parts(value))
         if isinstance(default, time):
             return value if isinstance(value, time) else time.fromisoformat(str(value))
-        return str(value) if default is None else type(default)(value)
+        kind = str if default is None else type(default)
+        return kind(value)
     except (ValueError, TypeError) as error:
         raise BadSettings(name, f"cannot be {value!r}") from error
 
