@@ -1,0 +1,31 @@
+"""What a writer is: anything that turns a transcript into a draft.
+
+Knows no writer; the chain of them is `router`, the written list of them is in the package's front.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Protocol
+
+from diarynotes.models import Draft, Transcript
+
+
+class Writer(Protocol):
+    """Turns what was said into a draft of a diary note."""
+
+    name: str
+    """The config value that opens it, which is the name of its module."""
+    model: str
+    """The model that writes; a version of its own for a writer without one."""
+    degraded: bool
+    """True for a writer that is no language model: its notes are rewritten once one answers."""
+    prompt_version: str
+    """Grows whenever the same transcript would be written differently."""
+
+    def write(self, transcript: Transcript, *, day: date) -> Draft:
+        """The draft of the note of `day`, the writer's own day (dates such as "tomorrow" count from it).
+
+        Raises: WriterFailed when no usable draft comes; the chain then asks the next writer.
+        """
+        ...
