@@ -1,0 +1,158 @@
+"""How far a transcript may be trusted, 0 to 1, and why it may be trusted less; judged by its text and its numbers.
+
+Knows nothing of audio or of engines. Each rule names its source; a reason starts with the rule's name and holds no
+word of the diary.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+
+from diarynotes.models import Segment
+
+COMPRESSION_LIMIT = 2.4
+"""Text that zlib packs better than this repeats itself (Whisper's paper, section 4.5; transcribe.py)."""
+LOGPROB_LIMIT = -1.0
+"""An average log-probability per token below this is a failed decoding (Whisper's paper, section 4.5)."""
+NO_SPEECH_LIMIT = 0.6
+"""Above this, and below LOGPROB_LIMIT, Whisper itself takes a segment for silence (section 4.5)."""
+STRETCH_S = 30.0
+"""The compression limit holds for as much text as Whisper decodes at once; longer text packs better by nature, s."""
+FASTEST_WPS = 6.0
+"""Words per second that no diary reaches: conversation has about 2.7 (Yuan, Liberman and Cieri, 2006)."""
+SLOWEST_WPS = 0.4
+"""Fewer words per second of speech than this: most of it was not understood (the same source)."""
+LEAST_SPEECH = 0.05
+"""A smaller share of speech means that it was found in noise as likely as not (own choice)."""
+DEGRADED_TRUST = 0.5
+"""What is left for an engine that gives no measure of its confidence and errs in a third of the words."""
+
+UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km", "bo"})
+"""Languages written without spaces, where words cannot be counted so simply."""
+
+PHANTOMS = frozenset(
+    {
+        "thank you for watching",
+        "thanks for watching",
+        "thank you so much for watching",
+        "thank you very much for watching",
+        "please subscribe to my channel",
+        "please like and subscribe",
+        "dont forget to like and subscribe",
+        "see you in the next video",
+        "see you next time",
+        "subtitles by the amaraorg community",
+        "transcription by castingwords",
+        "transcribed by httpsotterai",
+        "untertitel der amaraorg community",
+        "untertitel im auftrag des zdf für funk 2017",
+        "sous titres réalisés par la communauté damaraorg",
+        "subtítulos realizados por la comunidad de amaraorg",
+        "sottotitoli creati dalla comunità amaraorg",
+        "ondertitels ingediend door de amaraorg gemeenschap",
+        "продолжение следует",
+        "ご視聴ありがとうございました",
+    }
+)
+"""What Whisper says of noise and silence, since its training data were subtitles (Barański et al., 2025, "Investigation
+of Whisper ASR Hallucinations Induced by Non-Speech Audio"; Koenecke et al., 2024, "Careless Whisper")."""
+
+Verdict = tuple[float, str]
+"""What is left of the trust, 0 to 1, and the reason."""
+
+
+def score(
+    segments: Sequence[Segment], *, speech_s: float, duration_s: float, language: str = "en", degraded: bool = False
+) -> tuple[float, tuple[str, ...]]:
+    """How far these segments may be trusted, 0 to 1, and the reasons why it is less than 1.
+
+    `speech_s` is how long somebody speaks in the recording of `duration_s`. Each rule that fails keeps a part of the
+    trust; the parts are multiplied.
+    """
+    verdicts = (
+        *_speech(speech_s, duration_s),
+        *_rate(segments, speech_s, language),
+        *_repetition(segments),
+        *_confidence(segments),
+        *_phantoms(segments),
+        *_engine(degraded),
+    )
+    left = 1.0
+    for part, _ in verdicts:
+        left *= part
+    return round(left, 3), tuple(reason for _, reason in verdicts)
+
+
+def compression_ratio(text: str) -> float:
+    """Bytes of the text by bytes after zlib; 0 for no text (whisper.utils.compression_ratio)."""
+    data = text.encode()
+    return len(data) / len(zlib.compress(data)) if data else 0.0
+
+
+def _engine(degraded: bool) -> Iterator[Verdict]:
+    if degraded:
+        yield DEGRADED_TRUST, "degraded: a simple engine heard this, so expect many wrong words"
+
+
+def _speech(speech_s: float, duration_s: float) -> Iterator[Verdict]:
+    if duration_s > 0 and speech_s / duration_s < LEAST_SPEECH:
+        yield 0.7, f"little speech: somebody speaks in {speech_s / duration_s:.0%} of the recording"
+
+
+def _rate(segments: Sequence[Segment], speech_s: float, language: str) -> Iterator[Verdict]:
+    if speech_s <= 0 or language in UNSPACED:
+        return
+    rate = sum(len(segment.text.split()) for segment in segments) / speech_s
+    if rate > FASTEST_WPS:
+        yield 0.3, f"too fast: {rate:.1f} words per second, more than anybody says"
+    elif rate < SLOWEST_WPS:
+        yield 0.6, f"too slow: {rate:.2f} words per second of speech, so much of it was not understood"
+
+
+def _repetition(segments: Sequence[Segment]) -> Iterator[Verdict]:
+    stretches = list(_stretches(segments))
+    bad = sum(compression_ratio(text) > COMPRESSION_LIMIT for text in stretches)
+    if bad:
+        yield 1 - 0.8 * bad / len(stretches), f"repetition: {bad} of {len(stretches)} stretches repeat the same words"
+
+
+def _confidence(segments: Sequence[Segment]) -> Iterator[Verdict]:
+    known = [(s.avg_logprob, s.no_speech or 0.0, len(s.text)) for s in segments if s.avg_logprob is not None]
+    total = sum(size for *_, size in known)
+    if not total:
+        return
+    bad = sum(size for logprob, _, size in known if logprob < LOGPROB_LIMIT) / total
+    silent = sum(size for logprob, mute, size in known if logprob < LOGPROB_LIMIT and mute > NO_SPEECH_LIMIT) / total
+    if bad:
+        yield 1 - 0.6 * bad, f"unsure: the engine doubts {bad:.0%} of the text"
+    if silent:
+        yield 1 - 0.5 * silent, f"no speech: the engine takes {silent:.0%} of the text for silence"
+
+
+def _phantoms(segments: Sequence[Segment]) -> Iterator[Verdict]:
+    bad = sum(is_phantom(segment.text) for segment in segments)
+    if bad:
+        share = bad / len(segments)
+        yield 1 - 0.9 * share, f"phantom: {bad} of {len(segments)} segments are what engines say of noise"
+
+
+def is_phantom(text: str) -> bool:
+    """Whether the text is nothing but a phrase that engines invent where nobody speaks."""
+    return re.sub(r"[^\w\s]", "", re.sub(r"[-–]", " ", text)).casefold().strip() in PHANTOMS
+
+
+def _stretches(segments: Sequence[Segment]) -> Iterator[str]:
+    """The text in parts of about 30 s."""
+    words: list[str] = []
+    start_s = 0.0
+    for segment in segments:
+        if words and segment.end_s - start_s > STRETCH_S:
+            yield " ".join(words)
+            words = []
+        if not words:
+            start_s = segment.start_s
+        words.append(segment.text)
+    if words:
+        yield " ".join(words)
