@@ -47,6 +47,19 @@ def make_id(*parts: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class BucketObject:
+    """A file in a bucket; `version` changes whenever its bytes may have (file time and inode, or the bucket's etag).
+
+    `uri` is an absolute path for local files, else begins with gs://, s3:// or az://.
+    """
+
+    uri: str
+    size_bytes: int
+    version: str
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Media:
     """What the container says about its audio stream."""
 
