@@ -8,11 +8,12 @@ from __future__ import annotations
 import concurrent.futures
 import ctypes
 import importlib.util
+import itertools
 import multiprocessing
 import re
 import signal
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,12 @@ START_LIMIT_S = 60.0
 """How long a worker may take to start and load its model, s, on a machine that is busy with other things."""
 PACE_LIMIT = 10.0
 """How many times its own length a span may take to decode before its worker counts as hung."""
+SHORTEST_LIMIT_S = 10.0
+"""What every span may take besides, s."""
 PR_SET_PDEATHSIG = 1
 """From Linux's prctl.h."""
+
+_Job: TypeAlias = concurrent.futures.Future[str]
 
 
 class Backend:
@@ -47,33 +52,47 @@ class Backend:
 
     def decode(self, windows: Sequence[Window]) -> list[WindowText]:
         """The text of each window, a piece for each span of speech. Raises EngineFailed when a worker hung or died."""
-        if not self._pool.active:
-            self._pool = self._open_pool()
-        heard = [[self._schedule(_cut(window, span)) for span in window.spans] for window in windows]
+        jobs: list[list[_Job]] = []
+        limit_s = START_LIMIT_S + sum(_limit_s(window.samples) for window in windows)
         try:
-            return [_text(window, [job.result() for job in jobs]) for window, jobs in zip(windows, heard, strict=True)]
-        except Exception as error:
+            self._revive()
+            jobs += [[self._schedule(_cut(window, span)) for span in window.spans] for window in windows]
+            heard = [[job.result(limit_s) for job in row] for row in jobs]
+        except (
+            Exception
+        ) as error:  # a timeout, a dead worker, a broken pool: pebble and the queue have a class for each
+            for job in itertools.chain(*jobs):
+                job.cancel()
             raise EngineFailed(self.name, "a worker hung or died") from error
+        return [_text(window, row) for window, row in zip(windows, heard, strict=True)]
 
     def close(self) -> None:
         """Stop the workers at once."""
         self._pool.stop()
         self._pool.join()
 
+    def _revive(self) -> None:
+        """A worker that dies idle breaks pebble's pool; a new one is opened."""
+        if not self._pool.active:
+            self.close()
+            self._pool = self._open_pool()
+
     def _open_pool(self) -> Any:
         from pebble import ProcessPool
 
-        # Forkserver: the parent of a worker must be a thread that lives, else PDEATHSIG kills the worker too early.
+        # Not spawn: there the thread that opened the pool is the workers' parent, and they die when it ends.
         context = multiprocessing.get_context("forkserver")
         pool = ProcessPool(max_workers=self._workers, initializer=_start_worker, context=context)
-        for _ in range(self._workers):
-            pool.schedule(_hear, args=(b"",), timeout=START_LIMIT_S)
+        pool.schedule(_hear, args=(b"",))  # the pool starts its workers with its first job
         return pool
 
-    def _schedule(self, samples: NDArray[np.int16]) -> concurrent.futures.Future[str]:
-        limit_s = START_LIMIT_S + PACE_LIMIT * len(samples) / SAMPLE_RATE
-        job: concurrent.futures.Future[str] = self._pool.schedule(_hear, args=(samples.tobytes(),), timeout=limit_s)
+    def _schedule(self, samples: NDArray[np.int16]) -> _Job:
+        job: _Job = self._pool.schedule(_hear, args=(samples.tobytes(),), timeout=_limit_s(samples))
         return job
+
+
+def _limit_s(samples: NDArray[Any]) -> float:
+    return SHORTEST_LIMIT_S + PACE_LIMIT * len(samples) / SAMPLE_RATE
 
 
 def _cut(window: Window, span: Span) -> NDArray[np.int16]:
@@ -109,6 +128,7 @@ def _hear(samples: bytes) -> str:
     """In a worker: the words in int16 samples, without fillers; empty where there are none."""
     if not samples:
         return ""
+    _decoder.reinit_feat()  # else what it learnt of the noise before changes what it hears now
     _decoder.start_utt()
     _decoder.process_raw(samples, full_utt=True)
     _decoder.end_utt()
