@@ -200,8 +200,8 @@ def _open_container(source: _Source) -> InputContainer:
     # Three locks on one door: playlists and scripts are no known format, their links no known protocol, and FFmpeg
     # has to ask `_refuse` before it opens anything beside the file in hand.
     locks = {
-        "format_whitelist": ",".join(CONTAINERS),
-        "codec_whitelist": ",".join(CODECS),
+        "format_whitelist": CONTAINERS,
+        "codec_whitelist": CODECS,
         "protocol_whitelist": "none",
     }
     try:
