@@ -1,0 +1,173 @@
+"""Gives a note its title and its summary, both in the speaker's own words.
+
+Knows nothing of segments; works on tidied sentences.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from diarynotes.diary.words import (
+    AUXILIARIES,
+    CONJUNCTIONS,
+    DETERMINERS,
+    PREPOSITIONS,
+    PRONOUNS,
+    STOPWORDS,
+    WORD,
+    capitalise,
+    fold,
+    stem,
+)
+
+_LONGEST = 60
+"""Characters of a title."""
+_SUMMARY = 280
+"""Characters of a summary, unless a single sentence is longer."""
+_DULL_HEADS = frozenset(
+    "thing things bit kind sort lot day time part way point end one ones half rest moment minute minutes side beginning "
+    "first second last week weeks month year morning evening afternoon night fact idea reason couple".split()
+)
+_BREAKS = PRONOUNS | AUXILIARIES | CONJUNCTIONS | frozenset("not up out then it me him them us so".split())
+_LINKS = frozenset("with in at of from to about for on".split())
+_STAY = frozenset("in at on".split())
+_HEADING = re.compile(
+    r"^(?P<head>[^,.;:!?]*\b(?:list|notes?|minutes|ideas?|thoughts|plans?|recap|reminders?)\b[^,.;:!?]*)", re.IGNORECASE
+)
+_ANAPHORS = frozenset(
+    "he she they it that this but then so there those these his her their and it's he's she's".split()
+)
+
+
+def make_title(
+    sentences: Sequence[str], *, people: Collection[str], places: Collection[str], topics: Sequence[str]
+) -> str:
+    """The phrase that names most of who, where and what the note is about; at most 60 characters."""
+    heading = _read_heading(sentences[0]) if sentences else ""
+    if heading:
+        return heading
+    wanted = _Wanted(people, places, topics)
+    best = max(
+        ((wanted.score(phrase, number), phrase) for number, text in enumerate(sentences) for phrase in _phrases(text)),
+        key=lambda scored: scored[0],
+        default=(0.0, ""),
+    )
+    if best[0] >= 2.0:
+        return capitalise(best[1])
+    return _fall_back(sentences, topics)
+
+
+def make_summary(sentences: Sequence[str], scores: Sequence[float]) -> str:
+    """The best two or three sentences in the order said, at most 280 characters; a short note is its own summary."""
+    whole = " ".join(sentences)
+    if len(sentences) <= 2 and len(whole) <= _SUMMARY:
+        return whole
+    chosen: set[int] = set()
+    length = 0
+    ranked = sorted(range(len(sentences)), key=lambda number: (-scores[number], number))
+    for number in ranked:
+        leans = (fold(sentences[number]) or [""])[0] in _ANAPHORS and number - 1 not in chosen
+        if chosen and (length + len(sentences[number]) > _SUMMARY or leans):
+            continue
+        chosen.add(number)
+        length += len(sentences[number]) + 1
+        if len(chosen) == 3:
+            break
+    return " ".join(sentences[number] for number in sorted(chosen))
+
+
+class _Wanted:
+    """What a title should name."""
+
+    def __init__(self, people: Collection[str], places: Collection[str], topics: Sequence[str]) -> None:
+        self._people = {word for name in people for word in fold(name)} - STOPWORDS
+        self._places = {word for name in places for word in fold(name)} - STOPWORDS
+        self._topics = {stem(fold(topic)[-1]): 1.2 / (1 + 0.3 * rank) for rank, topic in enumerate(topics)}
+
+    def score(self, phrase: str, sentence: int) -> float:
+        words = [word.removesuffix("'s") for word in fold(phrase)]
+        nouns = [word for word in words if word not in STOPWORDS]
+        if not nouns or len(phrase) > _LONGEST:
+            return 0.0
+        score = 1.0 / (1 + 0.3 * sentence)
+        score += 1.5 * bool(self._people & set(words)) + 1.2 * bool(self._places & set(words))
+        score += max((self._topics.get(stem(word), 0.0) for word in words), default=0.0) + 0.15 * min(len(nouns), 4)
+        return score - 2.5 * (_head(words) in _DULL_HEADS)
+
+
+def _head(words: Sequence[str]) -> str:
+    """The word that a phrase is about: the last one before its first preposition."""
+    begin = 1 if words[0] in PREPOSITIONS else 0
+    end = next((n for n in range(begin, len(words)) if words[n] in PREPOSITIONS), len(words))
+    return words[end - 1]
+
+
+def _phrases(text: str) -> list[str]:
+    """Rows of nouns, articles and linking prepositions, each from the article, possessive or name it begins with."""
+    phrases: list[str] = []
+    matches = list(WORD.finditer(text))
+    index = 0
+    while index < len(matches):
+        if not _may_begin(matches, index):
+            index += 1
+            continue
+        end = _read_phrase(matches, index, text)
+        stop = end
+        while stop > index and fold(matches[stop - 1][0])[0] in PREPOSITIONS | DETERMINERS:
+            stop -= 1
+        begin = index - 1 if index and matches[index - 1][0].lower() in _STAY else index
+        if stop > index:
+            phrases.append(text[matches[begin].start() : matches[stop - 1].end()])
+        index = max(end, index + 1)
+    return phrases
+
+
+def _may_begin(matches: Sequence[re.Match[str]], index: int) -> bool:
+    word = fold(matches[index][0])[0]
+    return word in DETERMINERS - {"this", "that", "these", "those"} or word.endswith("'s") and word not in AUXILIARIES
+
+
+def _read_phrase(matches: Sequence[re.Match[str]], index: int, text: str) -> int:
+    end = index + 1
+    while end < len(matches) and end - index < 9:
+        word = fold(matches[end][0])[0]
+        gap = text[matches[end - 1].end() : matches[end].start()]
+        if gap.strip() or word in _BREAKS or word.endswith(("ed", "ly")) and len(word) > 4 or word in _VERBS:
+            break
+        if word in PREPOSITIONS - _LINKS:
+            break
+        end += 1
+    return end
+
+
+def _read_heading(text: str) -> str:
+    """ "Quick list before I forget." announces what follows and is its title."""
+    match = _HEADING.match(text)
+    if not match:
+        return ""
+    words = match["head"].split()
+    folded = [(fold(word) or [""])[0] for word in words]
+    end = next((n for n, word in enumerate(folded) if word in PRONOUNS | AUXILIARIES), len(words))
+    while end and folded[end - 1] in CONJUNCTIONS | PREPOSITIONS | DETERMINERS:
+        end -= 1
+    title = " ".join(words[:end])
+    return capitalise(title) if end and len(title) <= _LONGEST else ""
+
+
+def _fall_back(sentences: Sequence[str], topics: Sequence[str]) -> str:
+    short = next((text for text in sentences if len(fold(text)) >= 2), sentences[0] if sentences else "")
+    if not short:
+        return "A note without words"
+    if len(short) <= _LONGEST:
+        return short.rstrip(".")
+    if len(topics) >= 2:
+        return capitalise(f"{topics[0]} and {topics[1]}")
+    cut = short[: _LONGEST - 1]
+    return (cut.rsplit(" ", 1)[0] if " " in cut else cut).rstrip(" ,;:") + "…"
+
+
+_VERBS = frozenset(
+    "went came gave said told called leaks hurts ran sent wrote left lost found broke fell sat stood bought paid met "
+    "had has made took got keeps wants needs comes goes looks yesterday today tomorrow tonight again".split()
+)
