@@ -1,0 +1,93 @@
+"""The read side, for people: notes by owner, day and id; what a list of notes shows beside each.
+
+Knows the tables; changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date
+from typing import Any
+
+from sqlalchemy import Engine, func, select
+
+from diarynotes.models import Recording, RecordingId, Transcript
+from diarynotes.store.database import begin
+from diarynotes.store.facts import StoredNote
+from diarynotes.store.results import (
+    read_findings,
+    read_newest_transcript,
+    read_recordings,
+    to_note,
+    to_recording,
+    to_transcript,
+)
+from diarynotes.store.tables import NoteRow, RecordingRow, TranscriptRow, UsageRow
+
+_recordings: Any = RecordingRow.__table__  # type: ignore[attr-defined]
+_transcripts: Any = TranscriptRow.__table__  # type: ignore[attr-defined]
+_notes: Any = NoteRow.__table__  # type: ignore[attr-defined]
+_usages: Any = UsageRow.__table__  # type: ignore[attr-defined]
+
+
+def find_notes(
+    engine: Engine,
+    *,
+    owner: str | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    prefix: str | None = None,
+    recording_ids: Sequence[RecordingId] | None = None,
+    limit: int | None = None,
+) -> list[StoredNote]:
+    """Current notes, newest day first; `prefix` begins a note's or a recording's id, `since` and `until` are days."""
+    wanted = [_notes.c.is_current]
+    if owner is not None:
+        wanted.append(_notes.c.owner == owner)
+    if since is not None:
+        wanted.append(_notes.c.day >= since)
+    if until is not None:
+        wanted.append(_notes.c.day <= until)
+    if prefix is not None:
+        begins = _notes.c.id.startswith(prefix, autoescape=True)
+        wanted.append(begins | _notes.c.recording_id.startswith(prefix, autoescape=True))
+    if recording_ids is not None:
+        wanted.append(_notes.c.recording_id == func.any(list(recording_ids)))
+    return _read(engine, wanted, limit)
+
+
+def find_recording(engine: Engine, recording_id: RecordingId) -> Recording | None:
+    """A recording by its id."""
+    with begin(engine) as connection:
+        return read_recordings(connection, [recording_id]).get(recording_id)
+
+
+def find_transcript(engine: Engine, recording_id: RecordingId) -> Transcript | None:
+    """What was heard last in a recording."""
+    with begin(engine) as connection:
+        return read_newest_transcript(connection, recording_id)
+
+
+def _read(engine: Engine, wanted: Sequence[Any], limit: int | None) -> list[StoredNote]:
+    newest = (_notes.c.day.desc(), _notes.c.recording_id)
+    with begin(engine) as connection:
+        notes = connection.execute(select(_notes).where(*wanted).order_by(*newest).limit(limit)).all()
+        ids = [row.recording_id for row in notes]
+        found = {row.id: row for row in connection.execute(select(_recordings).where(_recordings.c.id.in_(ids)))}
+        heard = [row.transcript_id for row in notes]
+        said = {row.id: row for row in connection.execute(select(_transcripts).where(_transcripts.c.id.in_(heard)))}
+        findings = read_findings(connection, [row.id for row in notes])
+        # an unknown price among them makes the sum unknown
+        sums = select(_usages.c.recording_id, func.sum(_usages.c.usd), func.bool_or(_usages.c.usd.is_(None)))
+        booked = connection.execute(sums.where(_usages.c.recording_id.in_(ids)).group_by(_usages.c.recording_id))
+        usd = {key: None if unknown else total for key, total, unknown in booked}
+    return [
+        StoredNote(
+            to_note(row, findings.get(row.id, ())),
+            to_recording(found[row.recording_id]),
+            to_transcript(said[row.transcript_id]),
+            usd.get(row.recording_id, 0),
+            row.written_at.astimezone(UTC),
+        )
+        for row in notes
+    ]

@@ -1,0 +1,123 @@
+"""The DuckDB snapshot: built beside the old one and renamed into its place, read with everything else locked away.
+
+Knows the warehouse's files and DuckDB. Readers of the old snapshot keep it until they close it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diarynotes.errors import BadSettings, StorageFailed
+from diarynotes.store.facts import JobLine
+from diarynotes.store.land import TABLES, make_frame, schema_of
+from diarynotes.store.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    import polars as pl
+    from duckdb import DuckDBPyConnection
+
+_LEFTOVER_AGE_S = 3600.0
+"""A half-built snapshot this old belongs to a process that was killed."""
+
+
+def build_snapshot(path: Path, warehouse: Warehouse, jobs: Sequence[JobLine]) -> None:
+    """Put a new DuckDB file at `path`: the warehouse's tables as they are now, and `jobs`. Raises StorageFailed."""
+    import duckdb
+
+    fresh = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
+        with duckdb.connect(fresh) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            connection.begin()
+            for table in TABLES:
+                _copy_table(connection, table, warehouse, fresh)
+            _copy_frame(connection, "jobs", _jobs_frame(jobs), fresh)
+            connection.commit()
+        fresh.chmod(0o600)
+        fresh.replace(path)
+    except duckdb.Error as failure:
+        raise StorageFailed(str(path), f"the snapshot cannot be built ({type(failure).__name__})") from failure
+    except OSError as failure:
+        raise StorageFailed(str(path), failure.strerror or type(failure).__name__) from failure
+    finally:
+        for leftover in (fresh, Path(f"{fresh}.wal"), Path(f"{fresh}.parquet")):
+            leftover.unlink(missing_ok=True)
+
+
+def query_snapshot(path: Path, sql: str, *, limit: int = 1000) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Column names and at most `limit` rows of a query that can read the snapshot and nothing else, and write nothing.
+
+    Raises BadSettings where there is no snapshot yet or the query is wrong.
+    """
+    import duckdb
+
+    if not path.exists():
+        raise BadSettings("query", "Nothing has landed yet, so there is nothing to ask. Run `diarynotes run` first.")
+    locks = {"enable_external_access": False, "autoinstall_known_extensions": False}
+    try:
+        with duckdb.connect(path, read_only=True, config=locks) as connection:
+            connection.execute("set TimeZone = 'UTC'; set lock_configuration = true")
+            result = connection.execute(sql)
+            columns = [column[0] for column in result.description or []]
+            return columns, result.fetchmany(limit)
+    except duckdb.Error as failure:
+        raise BadSettings("query", _explain(failure)) from None
+
+
+def _copy_table(connection: DuckDBPyConnection, table: str, warehouse: Warehouse, fresh: Path) -> None:
+    files = [_unglobbed(path) for path in warehouse.files(table)]
+    if not files:
+        _copy_frame(connection, table, make_frame(table, []), fresh)
+        return
+    connection.execute(
+        f"create table {table} as select {', '.join(schema_of(table))} "  # noqa: S608
+        "from read_parquet($files, hive_partitioning = true, hive_types = {'day': date}) order by day, recording_id",
+        {"files": files},
+    )
+
+
+def _copy_frame(connection: DuckDBPyConnection, table: str, frame: pl.DataFrame, fresh: Path) -> None:
+    rows = Path(f"{fresh}.parquet")  # DuckDB takes frames over Arrow only with pyarrow, which is not needed otherwise
+    rows.touch(mode=0o600)
+    frame.write_parquet(rows)
+    connection.execute(f"create table {table} as select * from read_parquet($file)", {"file": _unglobbed(rows)})  # noqa: S608
+
+
+def _jobs_frame(jobs: Sequence[JobLine]) -> pl.DataFrame:
+    import polars as pl
+
+    schema: dict[str, Any] = dict.fromkeys(("recording_id", "owner", "source", "state", "resume_state"), pl.String)
+    schema |= {"attempt": pl.Int32, "failures": pl.Int32, "error_code": pl.String, "error_message": pl.String}
+    schema |= {"next_attempt_at": pl.Datetime("us", "UTC"), "updated_at": pl.Datetime("us", "UTC")}
+    rows = [
+        {"owner": line.owner, "source": line.uri} | {f.name: getattr(line.job, f.name) for f in fields(line.job)}
+        for line in jobs
+    ]
+    return pl.DataFrame(rows, schema=schema)
+
+
+def _remove_leftovers(path: Path) -> None:
+    for leftover in path.parent.glob(f".{path.name}-*"):
+        with suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime > _LEFTOVER_AGE_S:
+                leftover.unlink()
+
+
+def _unglobbed(path: Path) -> str:
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
+
+
+def _explain(failure: Exception) -> str:
+    """What was wrong with the query. Failures while rows are read quote those rows, so they are named only."""
+    if type(failure).__name__ in ("ParserException", "BinderException", "CatalogException", "PermissionException"):
+        return (str(failure).strip().splitlines() or [""])[0]
+    return f"The query failed ({type(failure).__name__})."

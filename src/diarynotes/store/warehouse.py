@@ -1,0 +1,235 @@
+"""The warehouse: five Delta tables under one folder, derived from Postgres, written by many processes at once.
+
+Knows landings and Delta; knows no Postgres. What it can lose is compared with Postgres by `store.repair`.
+
+A landing replaces all rows of its recordings in one commit per table: read which attempts are there, drop what a
+newer attempt has overtaken, replace the rest. Delta refuses the commit when anybody else has changed the rows that
+were read, and then all of it is done again from the reading on. So a lost answer is looked up before anything is
+written twice, and a worker that froze and thawed writes nothing over its successor's rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from diarynotes.errors import BadSettings, StorageFailed
+from diarynotes.models import RecordingId
+from diarynotes.store.facts import Landing
+from diarynotes.store.land import TABLES, make_frame, schema_of
+
+if TYPE_CHECKING:
+    import polars as pl
+    from deltalake import DeltaTable
+
+_UNFIT = frozenset("[]|^\\")
+"""Signs that Delta's address parser takes in no path."""
+
+Attempts: TypeAlias = dict[RecordingId, int]
+
+_RETRY_LIMIT_S = 120.0
+"""How long a landing keeps trying while others commit first."""
+
+_PROPERTIES = {"delta.checkpointInterval": "20", "delta.logRetentionDuration": "interval 30 days"}
+
+
+class Warehouse:
+    """The Delta tables under `folder`; they are made by the first landing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def land(self, landings: Sequence[Landing]) -> None:
+        """Make every table hold exactly `landings` for their recordings; a recording's day may have changed.
+
+        Older attempts than those that have landed count for nothing. Doing it twice changes nothing, not even a
+        file. Raises StorageFailed.
+        """
+        newest = {landing.recording.id: landing for landing in sorted(landings, key=lambda each: each.attempt)}
+        for table in TABLES if newest else ():
+            self._retrying(lambda table=table: self._replace(table, list(newest.values())))  # type: ignore[misc]
+
+    def read(self, table: str) -> pl.LazyFrame:
+        """All rows of `table`; an empty frame before anything has landed."""
+        return _scan(table, self.files(table))
+
+    def files(self, table: str) -> list[Path]:
+        """The Parquet files that make up `table` now, each under a folder `day=YYYY-MM-DD`."""
+        with _failures(self.folder / table):
+            delta = self._open(table)
+            return _files(delta, self.folder / table) if delta else []
+
+    def tidy(self) -> None:
+        """Put small files together and delete those that no version of the last seven days needs."""
+        for table in TABLES:
+            self._retrying(lambda table=table: self._compact(table))  # type: ignore[misc]
+
+    # -- one table ------------------------------------------------------------------------------------------------------
+
+    def _replace(self, table: str, landings: Sequence[Landing]) -> None:
+        from deltalake import write_deltalake
+
+        delta = self._open(table) or self._create(table)
+        present = self._rows(table, delta, landings)
+        landed = self._newest_attempts(table, present, landings)
+        valid = [landing for landing in landings if landing.attempt >= landed.get(landing.recording.id, 0)]
+        rows = make_frame(table, valid)
+        if valid and not _same(rows, present):
+            write_deltalake(delta, rows, mode="overwrite", predicate=_predicate(valid))
+
+    def _newest_attempts(self, table: str, present: pl.DataFrame, landings: Sequence[Landing]) -> Attempts:
+        """The newest attempt by recording, here and in `notes`: it may leave no row in `segments` or `costs`."""
+        landed = _attempts(present)
+        notes = self._open("notes") if table != "notes" else None
+        if notes is not None:
+            for recording_id, attempt in _attempts(self._rows("notes", notes, landings)).items():
+                landed[recording_id] = max(attempt, landed.get(recording_id, 0))
+        return landed
+
+    def _rows(self, table: str, delta: DeltaTable, landings: Sequence[Landing]) -> pl.DataFrame:
+        """What `table` holds of the recordings of `landings`."""
+        import polars as pl
+
+        days = _days(landings)
+        files = [path for path in _files(delta, self.folder / table) if days is None or _day(path) in days]
+        ids = [landing.recording.id for landing in landings]
+        return _scan(table, files).filter(pl.col("recording_id").is_in(ids)).collect()
+
+    def _open(self, table: str) -> DeltaTable | None:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        folder = self.folder / table
+        if _UNFIT & set(str(folder.absolute())):
+            raise BadSettings(
+                "home", f"Delta tables cannot lie in a folder whose name holds any of {''.join(sorted(_UNFIT))}"
+            )
+        _check_log(folder)
+        try:
+            return DeltaTable(folder)
+        except TableNotFoundError:
+            return None
+
+    def _create(self, table: str) -> DeltaTable:
+        import polars as pl
+        from deltalake import DeltaTable, Schema
+
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        DeltaTable.create(
+            self.folder / table,
+            Schema.from_arrow(pl.Schema(schema_of(table))),
+            mode="ignore",
+            partition_by=["day"],
+            configuration=_PROPERTIES,
+        )
+        return DeltaTable(self.folder / table)
+
+    def _compact(self, table: str) -> None:
+        delta = self._open(table)
+        if delta is not None:
+            delta.optimize.compact()
+            delta.vacuum(dry_run=False)
+
+    def _retrying(self, act: Callable[[], None]) -> None:
+        from deltalake.exceptions import CommitFailedError
+        from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+        retrying = Retrying(
+            retry=retry_if_exception_type(CommitFailedError),
+            wait=wait_random_exponential(multiplier=0.02, max=1.0),
+            stop=stop_after_delay(_RETRY_LIMIT_S),
+            reraise=True,
+        )
+        with _failures(self.folder):
+            retrying(act)
+
+
+def _scan(table: str, files: Sequence[Path]) -> pl.LazyFrame:
+    # not scan_delta: it looks for the percent-encoded name of a folder such as "Application Support"
+    import polars as pl
+
+    schema = schema_of(table)
+    if not files:
+        return pl.LazyFrame(schema=schema)
+    frame = pl.scan_parquet(list(files), glob=False, hive_partitioning=True, hive_schema={"day": pl.Date})
+    return frame.select(list(schema))
+
+
+def _files(delta: DeltaTable, folder: Path) -> list[Path]:
+    return [folder.joinpath(*uri.split("/")[-2:]) for uri in delta.file_uris()]
+
+
+def _day(path: Path) -> date:
+    return date.fromisoformat(path.parent.name.removeprefix("day="))
+
+
+def _attempts(rows: pl.DataFrame) -> Attempts:
+    newest: Attempts = {}
+    for recording_id, attempt in rows.select("recording_id", "attempt").iter_rows():
+        newest[recording_id] = max(attempt, newest.get(recording_id, 0))
+    return newest
+
+
+def _same(rows: pl.DataFrame, present: pl.DataFrame) -> bool:
+    """Whether `rows` is what the table holds of these recordings already."""
+    order = ["recording_id", "number"] if "number" in rows.columns else ["recording_id"]
+    mine = present.filter(present["recording_id"].is_in(rows["recording_id"].implode()))
+    return rows.sort(order).equals(mine.sort(order))
+
+
+def _days(landings: Sequence[Landing]) -> set[date] | None:
+    """Every day under which rows of these recordings may be; None for any."""
+    days: set[date] = set()
+    for landing in landings:
+        if landing.days is None:
+            return None
+        days |= {landing.note.day, *landing.days}
+    return days
+
+
+def _predicate(landings: Sequence[Landing]) -> str:
+    ids = ", ".join(_quoted(landing.recording.id) for landing in landings)
+    days = _days(landings)
+    some = f"recording_id in ({ids})"
+    return some if days is None else f"day in ({', '.join(_quoted(str(day)) for day in sorted(days))}) and {some}"
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _check_log(folder: Path) -> None:
+    """A commit that lost power may leave an empty or torn newest log file, which Delta reads as no commit at all."""
+    entries = sorted((folder / "_delta_log").glob("*.json"))
+    if not entries:
+        return
+    try:
+        actions = [json.loads(line) for line in entries[-1].read_bytes().splitlines()]
+    except ValueError:
+        actions = []
+    if not actions:
+        why = "the newest entry of this table's log is torn; rebuild the warehouse from Postgres"
+        raise StorageFailed(str(entries[-1]), why)
+
+
+@contextmanager
+def _failures(where: Path) -> Iterator[None]:
+    from deltalake.exceptions import DeltaError
+    from polars.exceptions import PolarsError
+
+    try:
+        yield
+    except DeltaError as failure:
+        raise StorageFailed(str(where), f"the Delta table failed ({_first_line(failure)})") from failure
+    except PolarsError as failure:
+        raise StorageFailed(str(where), f"a Parquet file cannot be read ({type(failure).__name__})") from failure
+    except OSError as failure:
+        raise StorageFailed(str(where), failure.strerror or _first_line(failure)) from failure
+
+
+def _first_line(failure: Exception) -> str:
+    return (str(failure).strip().splitlines() or [type(failure).__name__])[0][:200]

@@ -1,0 +1,123 @@
+"""This process as a worker: its number, its heartbeat, and how others see at once that it has died.
+
+A worker is a random number and a session of its own that holds the advisory lock of that number. The lock goes when
+the session goes, so the jobs of a killed worker are free at once. A frozen worker keeps its session; there the lease
+decides. Knows the lease columns of `jobs` and nothing else of them.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import weakref
+from contextlib import suppress
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from diarynotes.errors import StorageFailed
+from diarynotes.store.database import begin
+
+LEASE_S = 60.0
+"""How long a claim holds after the last sign of life."""
+
+_RENEW = text("update jobs set lease_until = now() + make_interval(secs => :lease_s) where worker = :worker")
+
+
+class Worker:
+    """The holder of this process's claims. `lease_s` is the length of a lease; it is renewed every third of it."""
+
+    def __init__(self, engine: Engine, *, lease_s: float = LEASE_S) -> None:
+        self.lease_s = lease_s
+        self._engine = engine
+        self._guard = threading.Lock()
+        self._stop = threading.Event()
+        self._session: Connection | None = None
+        self._number = 0
+        self._heart: threading.Thread | None = None
+        _workers.add(self)
+
+    @property
+    def number(self) -> int:
+        """The number that marks this worker's claims, with a living session behind it."""
+        with self._guard:
+            if not self._session_answers():
+                self._end_session()
+                self._come_alive()
+            if self._heart is None:
+                self._heart = threading.Thread(target=self._beat, name="diarynotes-heartbeat", daemon=True)
+                self._heart.start()
+            return self._number
+
+    def close(self) -> None:
+        """End the session: what is still claimed is free for others at once."""
+        self._stop.set()
+        if self._heart is not None:
+            self._heart.join(timeout=5)
+        with self._guard:
+            self._end_session()
+
+    def renew(self) -> None:
+        """Push this worker's leases on; with a lost session it comes back under a new number, its claims given up."""
+        with self._guard:
+            if self._session is None:
+                return
+            try:
+                self._session.execute(_RENEW, {"worker": self._number, "lease_s": self.lease_s})
+            except SQLAlchemyError:
+                self._end_session()
+                self._come_alive()
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self.lease_s / 3):
+            # the database is gone for now: the leases run out, and the next claim brings a new session
+            with suppress(StorageFailed):
+                self.renew()
+
+    def _session_answers(self) -> bool:
+        if self._session is None:
+            return False
+        with suppress(SQLAlchemyError):
+            self._session.execute(text("select 1"))
+            return True
+        return False
+
+    def _come_alive(self) -> None:
+        number = secrets.randbelow(2**63 - 1) + 1
+        with begin(self._engine) as connection:  # a first touch, so that errors come out as ours
+            connection.execute(text("select 1"))
+        session = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        session.detach()
+        session.execute(text("select pg_advisory_lock(:number)"), {"number": number})
+        self._session, self._number = session, number
+
+    def _end_session(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            with suppress(SQLAlchemyError):
+                session.close()
+
+    def let_go_in_child(self) -> None:
+        """In a forked child: drop the inherited socket, else the session would outlive this worker's death."""
+        session, self._session, self._heart = self._session, None, None
+        self._guard = threading.Lock()
+        self._engine.dispose(close=False)
+        if session is None:
+            return
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, session.connection.driver_connection.fileno())  # type: ignore[union-attr]
+        os.close(nowhere)
+        _inherited.append(session)  # never collected: its farewell belongs to the parent
+
+
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+_inherited: list[Connection] = []
+
+
+def _let_go_in_child() -> None:
+    for worker in list(_workers):
+        worker.let_go_in_child()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
