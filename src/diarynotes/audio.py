@@ -26,6 +26,7 @@ from diarynotes.errors import (
 )
 from diarynotes.models import Audio, Media
 from diarynotes.spool import Sink
+from diarynotes.spool import sweep_spool as sweep_spool  # callers need to know this module only
 
 if TYPE_CHECKING:
     from av import AudioFrame, Packet
