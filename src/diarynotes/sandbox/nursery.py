@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from diarynotes.confine import SandboxLimits, allow_cpu, confine
+from diarynotes.sandbox.confine import SandboxLimits, allow_cpu, confine
 from diarynotes.errors import DecoderCrashed, DecoderTimeout, DiarynotesError
 
 _CALLS_PER_CHILD = 200
@@ -34,7 +34,7 @@ _START_S = 120.0
 _MAX_ANSWER_BYTES = 1 << 30
 _NURSERY = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from diarynotes.nursery import _run_nursery; _run_nursery(int(sys.argv[1]))"
+    "from diarynotes.sandbox.nursery import _run_nursery; _run_nursery(int(sys.argv[1]))"
 )
 _HARMLESS = {
     "builtins": {"set", "frozenset", "bytearray", "complex", "range", "slice", "RuntimeError"},

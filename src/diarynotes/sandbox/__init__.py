@@ -15,8 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TypeVar
 
-from diarynotes.confine import SandboxLimits as SandboxLimits  # callers need to know this module only
-from diarynotes.nursery import Child, Nursery
+from diarynotes.sandbox.confine import SandboxLimits as SandboxLimits  # callers need to know this module only
+from diarynotes.sandbox.nursery import Child, Nursery
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -25,8 +25,8 @@ from diarynotes.errors import (
     UnsupportedCodec,
 )
 from diarynotes.models import Audio, Media
-from diarynotes.spool import Sink
-from diarynotes.spool import sweep_spool as sweep_spool  # callers need to know this module only
+from diarynotes.audio.spool import Sink
+from diarynotes.audio.spool import sweep_spool as sweep_spool  # callers need to know this module only
 
 if TYPE_CHECKING:
     from av import AudioFrame, Packet
