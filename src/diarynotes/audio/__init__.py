@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from diarynotes.audio.spool import Sink
+from diarynotes.audio.spool import sweep_spool as sweep_spool  # callers need to know this module only
 from diarynotes.errors import (
     NoAudioStream,
     NotAudio,
@@ -25,8 +27,6 @@ from diarynotes.errors import (
     UnsupportedCodec,
 )
 from diarynotes.models import Audio, Media
-from diarynotes.audio.spool import Sink
-from diarynotes.audio.spool import sweep_spool as sweep_spool  # callers need to know this module only
 
 if TYPE_CHECKING:
     from av import AudioFrame, Packet

@@ -24,8 +24,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from diarynotes.sandbox.confine import SandboxLimits, allow_cpu, confine
 from diarynotes.errors import DecoderCrashed, DecoderTimeout, DiarynotesError
+from diarynotes.sandbox.confine import SandboxLimits, allow_cpu, confine
 
 _CALLS_PER_CHILD = 200
 """After which a child is replaced, so that what a library leaks does not add up."""
