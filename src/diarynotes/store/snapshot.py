@@ -62,7 +62,10 @@ def query_snapshot(path: Path, sql: str, *, limit: int = 1000) -> tuple[list[str
 
     if not path.exists():
         raise BadSettings("query", "Nothing has landed yet, so there is nothing to ask. Run `diarynotes run` first.")
-    locks = {"enable_external_access": False, "autoinstall_known_extensions": False}
+    locks: dict[str, str | bool | int | float | list[str]] = {
+        "enable_external_access": False,
+        "autoinstall_known_extensions": False,
+    }
     try:
         with duckdb.connect(path, read_only=True, config=locks) as connection:
             connection.execute("set TimeZone = 'UTC'; set lock_configuration = true")

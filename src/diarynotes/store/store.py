@@ -69,7 +69,7 @@ class Store:
     ) -> None:
         self.close()
 
-    # -- in ---------------------------------------------------------------------------------------------------------------
+    # -- in -----------------------------------------------------------------------------------------------------------
 
     def register(self, found: Sequence[tuple[Recording, SourceFacts]]) -> list[Registered]:
         """Make recordings known and give each new one a job, in one transaction; answers in the order of `found`."""
@@ -94,7 +94,7 @@ class Store:
         with begin(self.engine) as connection:
             connection.execute(insert(CheckResultRow), [row])
 
-    # -- out --------------------------------------------------------------------------------------------------------------
+    # -- out ----------------------------------------------------------------------------------------------------------
 
     def recording(self, recording_id: RecordingId) -> Recording | None:
         """A recording by its id."""
@@ -125,7 +125,7 @@ class Store:
             limit=limit,
         )
 
-    # -- the derived side -------------------------------------------------------------------------------------------------
+    # -- the derived side ---------------------------------------------------------------------------------------------
 
     def verify(self) -> tuple[Finding, ...]:
         """Where the warehouse differs from Postgres."""
@@ -137,7 +137,7 @@ class Store:
 
     def snapshot(self) -> Path:
         """Build the DuckDB file anew and return where it lies."""
-        snapshot.build_snapshot(self.snapshot_path, self.warehouse, self.jobs.list())
+        snapshot.build_snapshot(self.snapshot_path, self.warehouse, self.jobs.find())
         return self.snapshot_path
 
     def query(self, sql: str, *, limit: int = 1000) -> tuple[list[str], list[tuple[Any, ...]]]:

@@ -72,10 +72,10 @@ class Noun(TypeDecorator[Any]):
         self.noun = noun
         self._adapter: TypeAdapter[Any] = TypeAdapter(noun)
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
         return None if value is None else plain(self._adapter.dump_python(value, mode="json"))
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
         return None if value is None else self._adapter.validate_python(value)
 
 

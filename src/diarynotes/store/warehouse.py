@@ -14,8 +14,9 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from diarynotes.errors import BadSettings, StorageFailed
 from diarynotes.models import RecordingId
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _UNFIT = frozenset("[]|^\\")
 """Signs that Delta's address parser takes in no path."""
 
+T = TypeVar("T")
 Attempts: TypeAlias = dict[RecordingId, int]
 
 _RETRY_LIMIT_S = 120.0
@@ -50,8 +52,9 @@ class Warehouse:
         file. Raises StorageFailed.
         """
         newest = {landing.recording.id: landing for landing in sorted(landings, key=lambda each: each.attempt)}
-        for table in TABLES if newest else ():
-            self._retrying(lambda table=table: self._replace(table, list(newest.values())))  # type: ignore[misc]
+        valid = list(newest.values())
+        for table in TABLES:
+            valid = self._retrying(partial(self._replace, table, valid))
 
     def read(self, table: str) -> pl.LazyFrame:
         """All rows of `table`; an empty frame before anything has landed."""
@@ -66,29 +69,24 @@ class Warehouse:
     def tidy(self) -> None:
         """Put small files together and delete those that no version of the last seven days needs."""
         for table in TABLES:
-            self._retrying(lambda table=table: self._compact(table))  # type: ignore[misc]
+            self._retrying(partial(self._compact, table))
 
-    # -- one table ------------------------------------------------------------------------------------------------------
+    # -- one table ----------------------------------------------------------------------------------------------------
 
-    def _replace(self, table: str, landings: Sequence[Landing]) -> None:
+    def _replace(self, table: str, landings: Sequence[Landing]) -> list[Landing]:
+        """Replace the rows of `landings` in one commit, those apart that a newer attempt has overtaken; the others."""
         from deltalake import write_deltalake
 
+        if not landings:
+            return []
         delta = self._open(table) or self._create(table)
         present = self._rows(table, delta, landings)
-        landed = self._newest_attempts(table, present, landings)
+        landed = _attempts(present)
         valid = [landing for landing in landings if landing.attempt >= landed.get(landing.recording.id, 0)]
         rows = make_frame(table, valid)
         if valid and not _same(rows, present):
             write_deltalake(delta, rows, mode="overwrite", predicate=_predicate(valid))
-
-    def _newest_attempts(self, table: str, present: pl.DataFrame, landings: Sequence[Landing]) -> Attempts:
-        """The newest attempt by recording, here and in `notes`: it may leave no row in `segments` or `costs`."""
-        landed = _attempts(present)
-        notes = self._open("notes") if table != "notes" else None
-        if notes is not None:
-            for recording_id, attempt in _attempts(self._rows("notes", notes, landings)).items():
-                landed[recording_id] = max(attempt, landed.get(recording_id, 0))
-        return landed
+        return valid
 
     def _rows(self, table: str, delta: DeltaTable, landings: Sequence[Landing]) -> pl.DataFrame:
         """What `table` holds of the recordings of `landings`."""
@@ -96,8 +94,12 @@ class Warehouse:
 
         days = _days(landings)
         files = [path for path in _files(delta, self.folder / table) if days is None or _day(path) in days]
-        ids = [landing.recording.id for landing in landings]
-        return _scan(table, files).filter(pl.col("recording_id").is_in(ids)).collect()
+        ids = pl.Series([landing.recording.id for landing in landings])
+        # filtered only when in memory: Polars takes 20 times longer to look for many ids while it reads
+        keys = _scan(table, files).select("recording_id").collect()
+        if not keys["recording_id"].is_in(ids.implode()).any():
+            return pl.DataFrame(schema=schema_of(table))
+        return _scan(table, files).collect().filter(pl.col("recording_id").is_in(ids.implode()))
 
     def _open(self, table: str) -> DeltaTable | None:
         from deltalake import DeltaTable
@@ -134,7 +136,7 @@ class Warehouse:
             delta.optimize.compact()
             delta.vacuum(dry_run=False)
 
-    def _retrying(self, act: Callable[[], None]) -> None:
+    def _retrying(self, act: Callable[[], T]) -> T:
         from deltalake.exceptions import CommitFailedError
         from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
@@ -145,7 +147,7 @@ class Warehouse:
             reraise=True,
         )
         with _failures(self.folder):
-            retrying(act)
+            return retrying(act)
 
 
 def _scan(table: str, files: Sequence[Path]) -> pl.LazyFrame:

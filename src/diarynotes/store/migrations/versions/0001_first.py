@@ -55,7 +55,7 @@ create table jobs (
     error_message text,
     updated_at timestamptz not null default now(),
     constraint jobs_lease_check check ((worker is null) = (lease_until is null)),
-    constraint jobs_waiting_check check (state <> 'waiting' or (resume_state is not null and next_attempt_at is not null))
+    constraint jobs_waiting_check check (state <> 'waiting' or resume_state is not null and next_attempt_at is not null)
 );
 create index jobs_claim_idx on jobs (state, priority, recorded_at);
 
