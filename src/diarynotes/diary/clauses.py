@@ -22,6 +22,7 @@ _HANGING = (CONJUNCTIONS | PREPOSITIONS | DETERMINERS | AUXILIARIES | {"i", "we"
     "in on about by near over under after before around through along across since though that this those these her "
     "am is are was were be do does did have has had can could will would should may might must".split()
 )  # fmt: skip
+_AHEAD = frozenset("will i'll we'll he'll she'll they'll to must should gonna call email buy".split())
 _SHORT, _LONG, _LONGEST = 5, 25, 45
 """Words: none is cut off shorter than the first; from the second on cuts are bolder; the third is never passed."""
 
@@ -54,6 +55,9 @@ def _may_cut(words: list[str], index: int, length: int) -> bool:
     if word in _LINKS and before not in _LINKS:
         wanted = _SHORT if word == "and" else _SHORT + 3
         return length >= wanted and word != "because" and (after in _SUBJECTS or after == "then" or length >= _LONG)
+    if word == "tomorrow" and after in _SUBJECTS:
+        # the day goes with what is still to come, unless what came before it is still to come as well
+        return not _AHEAD & set(words[index - length : index])
     if word not in _SUBJECTS or before in (CONJUNCTIONS | PREPOSITIONS | DETERMINERS | AUXILIARIES):
         return False
     # "the book i read": a subject after "the" and a noun may belong to the noun

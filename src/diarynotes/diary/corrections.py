@@ -21,14 +21,22 @@ _NOT = r"not (?P<old>[^,.;]{1,40}?)\s*[,.;]\s*(?:but\s+)?"
 _LEAD = r"(?:it's|it is|it was|that's)\s+"
 _MARK = rf"(?:(?P<strong>{_STRONG})|(?P<weak>{_WEAK}))"
 _AT_START = re.compile(
-    rf"^(?:(?:oh|um|uh|er|and|but|well)[\s,]+)*(?:{_MARK}(?![\w'’])[\s,.…–—-]*(?:{_NOT})?|(?:{_NOT.replace('old', 'bare')}))"
-    rf"(?:{_LEAD})?(?P<new>\S.*)$",
+    rf"^(?:(?:oh|um|uh|er|and|but|well)[\s,]+)*"
+    rf"(?:{_MARK}(?![\w'’])[\s,.…–—-]*(?:{_NOT})?|{_NOT.replace('old', 'bare')})(?:{_LEAD})?(?P<new>\S.*)$",
     re.IGNORECASE,
 )
 _INSIDE = re.compile(
     rf"[\s,.…–—-]+{_MARK}(?![\w'’])[\s,.…–—-]*(?:not (?P<old>[^,.;\s]+)[,\s]+)?(?:{_LEAD})?(?=(?P<new>\S.*)$)",
     re.IGNORECASE,
 )
+_ARTICLE = r"(?P<article>the|a|an|my|our|his|her)"
+_NOUN_LAST = re.compile(rf"\b{_ARTICLE}\s+[\w'’-]+(?:\s[\w'’-]+)?$", re.IGNORECASE)
+_NOUN_FIRST = re.compile(
+    rf"{_ARTICLE}\s+[\w'’-]+(?:\s[\w'’-]+)??(?=$|[.,!?;]|\s(?:{'|'.join(sorted(PREPOSITIONS))})\b)", re.IGNORECASE
+)
+_LEFT = re.compile(rf"(?:^|[.!?…,]\s+)(?:(?:{_STRONG})(?![\w'’])|no,)", re.IGNORECASE)
+_LONGEST = 500
+"""Characters from which a sentence takes no more corrections on, so that a stuck engine's loop stays cheap."""
 _RELATIVE = frozenset("today tomorrow tonight yesterday".split())
 _CLOCK = frozenset("half quarter past o'clock am pm".split())
 
@@ -49,15 +57,16 @@ def join_corrections(sentences: list[Sentence]) -> list[Sentence]:
 
 
 def is_corrected(text: str) -> bool:
-    """Whether a sentence still holds a correction that was not carried out, so that its plans are in doubt."""
-    return re.search(rf"(?:^|[.!?…,]\s+)(?:{_STRONG})(?![\w'’])", text, re.IGNORECASE) is not None
+    """Whether a sentence still holds a correction that was not carried out, so that its parts are in doubt."""
+    return _LEFT.search(text) is not None
 
 
 def _correct(before: str, match: re.Match[str]) -> str | None:
     old = match["old"] or match["bare"]
     new, strong = match["new"], bool(match["strong"])
     text = _replace(before, old, new, sure=strong or bool(old))
-    if text is None and match["strong"] and match["strong"].lower() != "wait":
+    is_sure = match["strong"] and match["strong"].lower() != "wait"
+    if text is None and is_sure and len(before) < _LONGEST:
         return f"{before} {match[0]}"
     return text
 
@@ -66,10 +75,20 @@ def _correct_inside(text: str) -> str:
     """Carries out corrections within a sentence: "on Tuesday, no, Wednesday"; only what stands right before goes."""
     for match in _INSIDE.finditer(text):
         before = text[: match.start()]
-        corrected = _replace(before, match["old"], match["new"], sure=bool(match["old"]))
+        corrected = _replace(before, match["old"], match["new"], sure=bool(match["old"])) or _rename(
+            before, match["new"]
+        )
         if corrected is not None:
             return corrected
     return text
+
+
+def _rename(before: str, new: str) -> str | None:
+    """ "at the gallery, I mean the museum": a noun right before, taken up again with the same article."""
+    old, better = _NOUN_LAST.search(before), _NOUN_FIRST.match(new)
+    if not old or not better or old["article"].lower() != better["article"].lower():
+        return None
+    return before[: old.start()] + new if _may_follow(new[better.end() :]) else None
 
 
 def _replace(before: str, old: str | None, new: str, *, sure: bool) -> str | None:
@@ -79,9 +98,10 @@ def _replace(before: str, old: str | None, new: str, *, sure: bool) -> str | Non
     if place is None:
         return None
     head, tail = before[: place[0]], before[place[1] :].rstrip(" .!?…,")
-    if not sure and (tail or not _may_follow(rest)):
+    repeats = bool(tail) and fold(rest)[: len(fold(tail))] == fold(tail)
+    if not sure and not repeats and (tail or not _may_follow(rest)):
         return None
-    if tail and fold(rest)[: len(fold(tail))] != fold(tail):
+    if tail and not repeats:
         if rest.strip(" .!?…") and (not _may_follow(rest) or _kinds(rest) & _kinds(tail)):
             return None
         return f"{head}{item}{tail}{rest}"

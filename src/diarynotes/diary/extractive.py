@@ -20,7 +20,7 @@ from diarynotes.diary.tidy import tidy
 from diarynotes.diary.titles import make_summary, make_title
 from diarynotes.diary.todos import find_todos
 from diarynotes.diary.tokens import Token, read_tokens
-from diarynotes.diary.words import STOPWORDS, fold
+from diarynotes.diary.words import STOPWORDS, fold, looks_english
 from diarynotes.models import Draft, Sentence, Transcript
 
 _MOST_SENTENCES = 60
@@ -42,7 +42,7 @@ class Backend:
 
     def write(self, transcript: Transcript, *, day: date) -> Draft:
         """The draft; linear in the transcript's length, some milliseconds a minute of speech."""
-        english = transcript.language.lower()[:2] in ("en", "")
+        english = transcript.language.lower()[:2] in ("en", "") and looks_english(transcript.text)
         cased = any(text[1:] != text[1:].lower() for text in (segment.text for segment in transcript.segments))
         spoken = split_sentences(transcript)
         if english:
@@ -66,11 +66,13 @@ class Backend:
         named = {word for name in (*people, *places) for word in fold(name)} - STOPWORDS
         phrases = find_phrases(tokens, but=named) if english else []
         topics = rank_topics(phrases)
-        scores = _score(texts, tokens, phrases, named, [abs(self._moods.score(text)) for text in texts])
+        scores = _score(
+            texts, tokens, phrases, named, [abs(self._moods.score(text)) if english else 0.0 for text in texts]
+        )
         return Draft(
             title=make_title(texts, people=people, places=places, topics=topics),
             summary=make_summary(texts, scores),
-            mood=self._moods.read(texts),
+            mood=self._moods.read(texts if english else ()),
             body=_select(sentences, scores),
             people=people,
             places=places,

@@ -84,6 +84,9 @@ def _read_words(words: list[str]) -> list[str]:
     for word in words:
         scale = _SCALES.get(word)
         if scale:
+            if part >= scale:  # "one hundred hundred" are two numbers
+                numbers.append(str(total + part))
+                total, part = 0, 0
             part = max(part, 1) * scale
             room = 100 if scale == 100 else 0
             if scale >= 1000:

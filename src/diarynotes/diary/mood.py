@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from diarynotes.diary.words import fold
 from diarynotes.models import Mood
 
 # Scored by VADER, but in speech mostly fillers, hedges, or words of lists and work
@@ -20,8 +21,12 @@ _NO_FEELING = (
 _FEELING = {
     "nervous": -1.6, "late": -0.4, "hurts": -1.4, "tired": -1.3, "cried": -1.8, "heartbroken": -3.0,
     "exhausted": -2.0, "overwhelmed": -2.0, "funeral": -1.8, "cemetery": -0.6, "grave": -0.8, "miss": -1.8,
-    "misses": -1.6, "missed": -1.4, "homesick": -2.0, "jetlagged": -0.8, "stuck": -1.2, "leaks": -0.6,
+    "misses": -1.6, "missed": -1.4, "homesick": -2.0, "sleepless": -1.6, "jetlagged": -0.8,
+    "stuck": -1.2, "leaks": -0.6,
 }  # fmt: skip
+_SLEEPLESS = re.compile(r"\b(?:can['’]?t|cannot|couldn['’]t|didn['’]t|haven['’]t) sle(?:ep|pt)\b", re.IGNORECASE)
+_NOT_BAD = 0.4
+"""What is left of a good score that comes from a negation alone: "wasn't sad" is not "was happy"."""
 _CLEAR = 0.05
 """A sentence with a smaller compound score carries no feeling (VADER's own threshold)."""
 _OWN_WEIGHT = 2.0
@@ -39,7 +44,7 @@ class MoodReader:
     """Holds the lexicon, which takes some 20 ms to read; use one for many notes."""
 
     def __init__(self) -> None:
-        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # reads its lexicon files
+        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # type: ignore[import-untyped]
 
         self._vader = SentimentIntensityAnalyzer()
         for word in _NO_FEELING:
@@ -48,8 +53,14 @@ class MoodReader:
 
     def score(self, text: str) -> float:
         """How a sentence feels, from -1 (bad) to 1 (good); 0.0 where it holds no feeling."""
+        text = _SLEEPLESS.sub("sleepless", text)
         compound = float(self._vader.polarity_scores(text)["compound"])
+        if compound > 0 and self._has_nothing_good(text):
+            compound *= _NOT_BAD
         return compound if abs(compound) >= _CLEAR else 0.0
+
+    def _has_nothing_good(self, text: str) -> bool:
+        return all(self._vader.lexicon.get(word, 0.0) <= 0 for word in fold(text))
 
     def read(self, texts: Sequence[str]) -> Mood:
         """The mood of all sentences together: mixed where good and bad are near one another in strength.

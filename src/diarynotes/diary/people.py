@@ -40,6 +40,8 @@ _NO_NAMES = (
     STOPWORDS | frozenset(WEEKDAYS) | frozenset(MONTHS) | _PARENTS | _KIN | _TITLES
     | frozenset("god christmas easter english german french spanish italian polish dutch work traffic dinner".split())
 )  # fmt: skip
+_STRANGE = frozenset("the a an his their your".split())
+"""Before "mum" these say that it is not the speaker's; "her mum" is let through, for "that's her, Mum" is likelier."""
 _WHERE = frozenset("in from to near at through via towards around".split())
 
 
@@ -64,7 +66,7 @@ def _read_person(tokens: Sequence[Token], index: int, *, cased: bool) -> tuple[s
     token = tokens[index]
     before = tokens[index - 1].word if index and not token.follows_sign else ""
     if token.word in _PARENTS:
-        return (token.word.capitalize(), 1) if before not in DETERMINERS - {"my", "our"} else ("", 0)
+        return (token.word.capitalize(), 1) if before not in _STRANGE else ("", 0)
     if token.word in _TITLES and before not in DETERMINERS and index + 1 < len(tokens):
         return _read_titled(tokens, index, cased=cased)
     if token.word == "my":
@@ -95,7 +97,7 @@ def _read_kin(tokens: Sequence[Token], index: int, *, cased: bool) -> tuple[str,
         return "", 0
     if place + 1 < len(tokens) and not tokens[place].is_possessive:
         following = tokens[place + 1]
-        is_known = following.word in given_names() | doubtful_names() - {"will", "may", "said"}
+        is_known = following.word in given_names() | doubtful_names() - {"will", "may"}
         if not following.follows_sign and (is_known or (cased and _is_free_capital(following))):
             surname = _surname(tokens, place + 1, cased=cased)
             return " ".join([_capital(following.text), *surname]), place + 2 - index + len(surname)
@@ -125,7 +127,7 @@ def _is_name(tokens: Sequence[Token], index: int, *, cased: bool) -> bool:
 def _is_doubtful_name(token: Token, before: str, after: str, *, is_named: bool, cased: bool) -> bool:
     is_led = before in _WITH - {"and", "saw", "meeting"} or is_named
     if not cased:
-        return is_led and token.word not in ("will", "may", "art", "till") and after not in ("of", "and")
+        return is_led and token.word not in ("will", "may", "art", "till") and after != "of"
     if token.word in MONTHS or (token.word,) in toponyms():
         return is_led
     return not token.is_first or after in _SPEAKS or after in AUXILIARIES - {"be", "have", "do"} or token.is_possessive

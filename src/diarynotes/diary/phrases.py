@@ -17,13 +17,15 @@ _DULL = frozenset(
     "day days week weeks month months year years morning evening afternoon night time times minute minutes hour hours "
     "moment end beginning start part half rest lunch dinner breakfast weekend side point fact case number second "
     "third last next same good bad big small new old nice great long short whole real right wrong idea reason "
-    "work mum mom dad euros dollars pounds degrees place places people person name front top bottom middle".split()
+    "work mum mom dad euros dollars pounds degrees place places people person name front top bottom middle row "
+    "course past quarter tired back forth life hand hands lot head care control charge total order use fun love "
+    "trouble general particular".split()
 ) | frozenset((*WEEKDAYS, *MONTHS))
 _QUALITIES = frozenset(
     "new old big small good bad nice great long short whole real same other next last first second third little "
     "late early quick single different".split()
 )
-_OPENERS = DETERMINERS | PREPOSITIONS | {"and"}
+_OPENERS = (DETERMINERS | PREPOSITIONS | frozenset("much more some any no many".split())) - {"to"}
 _LONGEST = 3
 
 
@@ -43,11 +45,11 @@ def find_phrases(sentences: Iterable[Sequence[Token]], *, but: Collection[str] =
         index = 1
         while index < len(tokens):
             end = _read_run(tokens, index, but) if _opens(tokens, index) else index
-            words = tuple(token.word for token in tokens[index:end])
-            while words and words[0] in _QUALITIES:
+            words = tuple(_keep_case(token) for token in tokens[index:end])
+            while words and words[0].lower() in _QUALITIES:
                 words = words[1:]
-            if words and words[-1] not in _DULL:
-                found.append(Phrase(words, stem(words[-1]), number))
+            if words and words[-1].lower() not in _DULL:
+                found.append(Phrase(words, stem(words[-1].lower()), number))
             index = max(end, index + 1)
     return found
 
@@ -83,11 +85,15 @@ def _read_run(tokens: Sequence[Token], index: int, but: Collection[str]) -> int:
     return end
 
 
+def _keep_case(token: Token) -> str:
+    return token.text if token.is_capital and not token.is_first else token.word
+
+
 def _is_verb_like(word: str) -> bool:
-    return len(word) > 4 and word.endswith(("ed", "ing")) or word in _VERBS
+    return (len(word) > 4 and word.endswith(("ed", "ing"))) or word in _VERBS
 
 
 _VERBS = frozenset(
     "leaks hurts barks runs looks works ran sent wrote left lost found broke fell sat stood bought paid met said "
-    "called asked looked worked started stopped opened closed helps ends begins says comes goes wants needs hurt".split()
+    "called asked looked worked started stopped opened closed helps ends begins says comes goes wants needs".split()
 )

@@ -65,6 +65,11 @@ _TRAVEL = frozenset(
 _GROUPS = frozenset("team office plant branch site trip train flight people conference project factory store".split())
 _INTO = frozenset("in near through across around outside via".split())
 _HAS_PLACE = frozenset("place house flat apartment garden kitchen office room farm parents".split())
+_NAMED_BEFORE = frozenset("lake mount loch cape port saint st san santa".split())
+_NAMED_AFTER = frozenset(
+    "street road avenue park square station beach bridge castle hospital airport market hall island valley bay hill "
+    "river lake museum library university school church cathedral hotel garden gardens".split()
+)
 _NO_TOWN = (
     STOPWORDS | frozenset(WEEKDAYS) | frozenset(MONTHS)
     | frozenset("english german french spanish italian polish dutch christmas easter god mum mom dad".split())
@@ -93,6 +98,7 @@ def _read_place(
     return (
         _read_toponym(tokens, index, persons, cased=cased)
         or _read_owned(tokens, index, cased=cased)
+        or _read_named(tokens, index, cased=cased)
         or _read_noun(tokens, index)
         or (_read_unknown(tokens, index, persons) if cased else None)
         or ("", 0)
@@ -123,6 +129,22 @@ def _read_owned(tokens: Sequence[Token], index: int, *, cased: bool) -> tuple[st
     if not is_owner or owner.word in _NO_TOWN - {"mum", "mom", "dad"} or thing.word not in _HAS_PLACE:
         return None
     return f"{owner.text[:1].upper()}{owner.text[1:]}'s {thing.word}", 2
+
+
+def _read_named(tokens: Sequence[Token], index: int, *, cased: bool) -> tuple[str, int] | None:
+    """ "Lake Como", "Hyde Park", "King Street": a common word that a name makes a place."""
+    pair = tokens[index : index + 2]
+    if len(pair) < 2 or pair[1].follows_sign or pair[0].is_possessive or pair[0].word in _NO_TOWN:
+        return None
+    is_street = (
+        pair[1].word in ("street", "avenue", "road") and index > 0 and tokens[index - 1].word in ("on", "in", "at")
+    )
+    is_name = pair[1].is_capital and (
+        (pair[0].is_capital and pair[1].word in _NAMED_AFTER) or pair[0].word in _NAMED_BEFORE
+    )
+    if not (is_name if cased else is_street) and not (is_street and pair[1].is_capital):
+        return None
+    return " ".join(token.text[:1].upper() + token.text[1:] for token in pair), 2
 
 
 def _read_noun(tokens: Sequence[Token], index: int) -> tuple[str, int] | None:

@@ -13,7 +13,7 @@ from diarynotes.diary.clauses import hangs, split_run
 from diarynotes.diary.words import WORD, fold
 from diarynotes.models import Segment, Sentence, Transcript
 
-_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])")  # noqa: RUF001
+_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:dr|mr|mrs|ms|prof|st|no|vs|etc|approx|e\.g|i\.e|a\.m|p\.m)|\b[a-z])\.$", re.IGNORECASE
 )  # fmt: skip

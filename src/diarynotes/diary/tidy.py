@@ -13,6 +13,7 @@ from diarynotes.diary.words import (
     AUXILIARIES,
     DETERMINERS,
     MONTHS,
+    PREPOSITIONS,
     PRONOUNS,
     WEEKDAYS,
     WORD,
@@ -23,7 +24,7 @@ from diarynotes.diary.words import (
 _NOISE = re.compile(r"(?:^|(?<=[\s,]))(?:[Uu]h+m*|[Uu]m+|erm+|[Hh]mm+)(?![\w'’])[,.…]*\s*")
 _HARD = r"oh|ah|yeah|okay|ok|alright|all right"
 _SOFT = r"so|well|right|anyway|now|like|basically|you know|i mean|yes"
-_FILLER = re.compile(rf"(?:(?P<hard>{_HARD})|(?P<soft>{_SOFT}))(?![\w'’])(?P<sign>\s*[,.…–—-]+)?\s*", re.IGNORECASE)
+_FILLER = re.compile(rf"(?:(?P<hard>{_HARD})|{_SOFT})(?![\w'’])(?P<sign>\s*[,.…–—-]+)?\s*", re.IGNORECASE)
 _ASIDE = re.compile(r",\s*(?:you know|i mean|like|sort of|kind of),\s*", re.IGNORECASE)
 _TAIL = re.compile(r",?\s+(?:you know|or whatever|and so on|or something like that)(?=[.!?…]*$)", re.IGNORECASE)
 _STUTTER = re.compile(
@@ -55,15 +56,17 @@ def tidy(text: str, *, names: Collection[str] = (), english: bool = True, cased:
 
 def _strip_fillers(text: str) -> str:
     text = _NOISE.sub("", text).lstrip(" ,.…")
-    text = _STUTTER.sub(lambda match: match[1], _TAIL.sub("", _ASIDE.sub(" ", text)))
+    text = _STUTTER.sub(lambda match: match[1], _TAIL.sub("", _ASIDE.sub(_close_gap, text)))
+    after_hard = False
     while True:
-        rest = _strip_first(text)
+        match = _FILLER.match(text)
+        rest = _strip_first(text, after_hard=after_hard)
         if rest == text:
             return text
-        text = rest
+        text, after_hard = rest, bool(match and match["hard"])
 
 
-def _strip_first(text: str) -> str:
+def _strip_first(text: str, *, after_hard: bool) -> str:
     """Without the filler it begins with, if that word is one: "so tired" keeps its "so", "so I went" does not."""
     words = fold(text[:80])
     if words[:1] == ["and"] and len(words) > 2:
@@ -73,8 +76,16 @@ def _strip_first(text: str) -> str:
         return text
     rest = text[match.end() :]
     following = fold(rest[:40])
-    is_filler = bool(match["sign"] or not following or following[0] in _AFTER_FILLER or _FILLER.match(rest))
-    return rest if is_filler or match["hard"] and following[0] not in ("day", "to", "with") else text
+    is_filler = bool(
+        after_hard or match["sign"] or not following or following[0] in _AFTER_FILLER or _FILLER.match(rest)
+    )
+    return rest if is_filler or (match["hard"] and following[0] not in ("day", "to", "with")) else text
+
+
+def _close_gap(aside: re.Match[str]) -> str:
+    """A comma stays where the sentence had a break of its own, not where only the aside made one."""
+    before = (fold(aside.string[: aside.start()]) or [""])[-1]
+    return " " if before in AUXILIARIES | DETERMINERS | PREPOSITIONS | PRONOUNS else ", "
 
 
 def _fix_case(text: str, names: Collection[str], *, cased: bool) -> str:
@@ -95,4 +106,4 @@ def _closing_sign(text: str) -> str:
 
 
 _ASKING = frozenset("what why how when where who should shall can could do does did is are will would".split())
-_ASKED = frozenset("i we he she they it am is are was were do does did can could should will would".split())
+_ASKED = frozenset("i you we he she they it am is are was were do does did can could should will would".split())

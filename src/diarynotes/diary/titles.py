@@ -26,12 +26,13 @@ _LONGEST = 60
 _SUMMARY = 280
 """Characters of a summary, unless a single sentence is longer."""
 _DULL_HEADS = frozenset(
-    "thing things bit kind sort lot day time part way point end one ones half rest moment minute minutes side beginning "
-    "first second last week weeks month year morning evening afternoon night fact idea reason couple".split()
+    "thing things bit kind sort lot day time part way point end one ones half rest moment minute minutes side "
+    "beginning first second last week weeks month year morning evening afternoon night fact idea reason couple".split()
 )
 _BREAKS = PRONOUNS | AUXILIARIES | CONJUNCTIONS | frozenset("not up out then it me him them us so".split())
 _LINKS = frozenset("with in at of from to about for on".split())
 _STAY = frozenset("in at on".split())
+_OTHERS = frozenset("her his their".split())
 _HEADING = re.compile(
     r"^(?P<head>[^,.;:!?]*\b(?:list|notes?|minutes|ideas?|thoughts|plans?|recap|reminders?)\b[^,.;:!?]*)", re.IGNORECASE
 )
@@ -49,7 +50,11 @@ def make_title(
         return heading
     wanted = _Wanted(people, places, topics)
     best = max(
-        ((wanted.score(phrase, number), phrase) for number, text in enumerate(sentences) for phrase in _phrases(text)),
+        (
+            (wanted.score(phrase, number, about), phrase)
+            for number, text in enumerate(sentences)
+            for phrase, about in _phrases(text, wanted.names)
+        ),
         key=lambda scored: scored[0],
         default=(0.0, ""),
     )
@@ -81,19 +86,24 @@ class _Wanted:
     """What a title should name."""
 
     def __init__(self, people: Collection[str], places: Collection[str], topics: Sequence[str]) -> None:
-        self._people = {word for name in people for word in fold(name)} - STOPWORDS
         self._places = {word for name in places for word in fold(name)} - STOPWORDS
+        self._people = {word for name in people for word in fold(name)} - STOPWORDS - self._places - {"my"}
+        self.names = self._people
         self._topics = {stem(fold(topic)[-1]): 1.2 / (1 + 0.3 * rank) for rank, topic in enumerate(topics)}
 
-    def score(self, phrase: str, sentence: int) -> float:
-        words = [word.removesuffix("'s") for word in fold(phrase)]
+    def score(self, phrase: str, sentence: int, about: bool) -> float:
+        """How much a phrase tells; 2 is enough for a title. `about` says that the speaker announced it."""
+        folded = fold(phrase)
+        words = [word.removesuffix("'s") for word in folded]
         nouns = [word for word in words if word not in STOPWORDS]
         if not nouns or len(phrase) > _LONGEST:
             return 0.0
-        score = 1.0 / (1 + 0.3 * sentence)
-        score += 1.5 * bool(self._people & set(words)) + 1.2 * bool(self._places & set(words))
+        score = 1.5 / (1 + 0.3 * sentence)
+        score += 1.1 * bool(self._people & set(words)) + 1.2 * bool(self._places & set(words))
         score += max((self._topics.get(stem(word), 0.0) for word in words), default=0.0) + 0.15 * min(len(nouns), 4)
-        return score - 2.5 * (_head(words) in _DULL_HEADS)
+        score += 0.8 * about - 0.8 * (folded[0] in _OTHERS)
+        is_dull = _head(words) in _DULL_HEADS and not any(word.endswith("'s") for word in folded)
+        return score - 2.5 * is_dull
 
 
 def _head(words: Sequence[str]) -> str:
@@ -103,13 +113,16 @@ def _head(words: Sequence[str]) -> str:
     return words[end - 1]
 
 
-def _phrases(text: str) -> list[str]:
-    """Rows of nouns, articles and linking prepositions, each from the article, possessive or name it begins with."""
-    phrases: list[str] = []
+def _phrases(text: str, names: Collection[str]) -> list[tuple[str, bool]]:
+    """Rows of nouns, articles and linking prepositions that begin with an article, a possessive or a name.
+
+    With each: whether "about" stands shortly before it.
+    """
+    phrases: list[tuple[str, bool]] = []
     matches = list(WORD.finditer(text))
     index = 0
     while index < len(matches):
-        if not _may_begin(matches, index):
+        if not _may_begin(matches, index, names):
             index += 1
             continue
         end = _read_phrase(matches, index, text)
@@ -118,14 +131,19 @@ def _phrases(text: str) -> list[str]:
             stop -= 1
         begin = index - 1 if index and matches[index - 1][0].lower() in _STAY else index
         if stop > index:
-            phrases.append(text[matches[begin].start() : matches[stop - 1].end()])
-        index = max(end, index + 1)
+            about = any(match[0].lower() == "about" for match in matches[max(0, index - 4) : index])
+            phrases.append((text[matches[begin].start() : matches[stop - 1].end()], about))
+        index += 1
     return phrases
 
 
-def _may_begin(matches: Sequence[re.Match[str]], index: int) -> bool:
+def _may_begin(matches: Sequence[re.Match[str]], index: int, names: Collection[str]) -> bool:
     word = fold(matches[index][0])[0]
-    return word in DETERMINERS - {"this", "that", "these", "those"} or word.endswith("'s") and word not in AUXILIARIES
+    if word in names:
+        return index + 1 < len(matches) and matches[index + 1][0].lower() in _LINKS
+    if (index == 0 and word == "day") or word.removesuffix("'s") in names:
+        return True
+    return word in DETERMINERS - {"this", "that", "these", "those"} or (word.endswith("'s") and word not in AUXILIARIES)
 
 
 def _read_phrase(matches: Sequence[re.Match[str]], index: int, text: str) -> int:
@@ -133,7 +151,7 @@ def _read_phrase(matches: Sequence[re.Match[str]], index: int, text: str) -> int
     while end < len(matches) and end - index < 9:
         word = fold(matches[end][0])[0]
         gap = text[matches[end - 1].end() : matches[end].start()]
-        if gap.strip() or word in _BREAKS or word.endswith(("ed", "ly")) and len(word) > 4 or word in _VERBS:
+        if gap.strip() or word in _BREAKS | _VERBS or (word.endswith(("ed", "ly")) and len(word) > 4):
             break
         if word in PREPOSITIONS - _LINKS:
             break
@@ -160,7 +178,7 @@ def _fall_back(sentences: Sequence[str], topics: Sequence[str]) -> str:
     if not short:
         return "A note without words"
     if len(short) <= _LONGEST:
-        return short.rstrip(".")
+        return short.rstrip(".。")
     if len(topics) >= 2:
         return capitalise(f"{topics[0]} and {topics[1]}")
     cut = short[: _LONGEST - 1]

@@ -21,7 +21,7 @@ def read_transcript(path: Path) -> Transcript:
     """The transcript in a text file (a segment a line) or in a `.json` file.
 
     JSON is `{"segments": [...], "language": "en"}`; a segment is a string or `{"start_s", "end_s", "text"}`. The
-    language may be left out, which means English. The same content always gives the same ids.
+    language may be left out and is then empty: unknown. The same content always gives the same ids.
 
     Raises: BadSettings, naming the file and never its text, when it cannot be read or is not of this form.
     """
@@ -30,7 +30,7 @@ def read_transcript(path: Path) -> Transcript:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadSettings(str(path), "is not UTF-8 text; a transcript is a text or a JSON file") from error
-    language, segments = _read_json(path, text) if path.suffix.lower() == ".json" else ("en", _read_lines(text))
+    language, segments = _read_json(path, text) if path.suffix.lower() == ".json" else ("", _read_lines(text))
     recording_id = make_id("transcript_file", hashlib.sha256(content).hexdigest())
     return Transcript(
         id=Transcript.identify(recording_id, "file", ""),
@@ -64,7 +64,7 @@ def _read_json(path: Path, text: str) -> tuple[str, tuple[Segment, ...]]:
     items = document.get("segments") if isinstance(document, dict) else None
     if not isinstance(items, list):
         raise BadSettings(str(path), 'holds no segments; expected {"segments": [...]}')
-    language = document.get("language", "en")
+    language = document.get("language", "")
     if not isinstance(language, str):
         raise BadSettings(str(path), "language must be a string such as en")
     return language, tuple(_read_segment(path, item, number) for number, item in enumerate(items))

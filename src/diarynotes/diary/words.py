@@ -48,12 +48,22 @@ STOPWORDS = (
 )  # fmt: skip
 """Words that say nothing on their own about what a text is about."""
 
+_NOISES = frozenset("um uh er erm hmm am in so an war on me".split())
+"""Small words of English that are small words of its neighbours too, and so prove nothing."""
+_ENOUGH_WORDS, _ENGLISH_SHARE = 6, 0.2
 _ENDINGS = ("ingly", "edly", "ings", "ing", "ied", "ies", "ed", "es", "ly", "s", "e", "y")
 
 
 def fold(text: str) -> list[str]:
     """The words of `text` in lower case, with straight apostrophes."""
     return [match.lower().replace("’", "'") for match in WORD.findall(text)]
+
+
+def looks_english(text: str) -> bool:
+    """Whether a text may be English: a fifth of its words are small English ones; too few words are never doubted."""
+    words = fold(text[:20_000])
+    small = sum(word in STOPWORDS and word not in _NOISES for word in words)
+    return bool(words) and (len(words) < _ENOUGH_WORDS or small >= _ENGLISH_SHARE * len(words))
 
 
 def is_negation(word: str) -> bool:
