@@ -50,7 +50,7 @@ def start_embedded(folder: Path) -> str:
 
 
 def stop_embedded(folder: Path) -> None:
-    """Give the server back; it stops when nobody uses it any more. Nothing happens where this process has no use of it."""
+    """Give the server back; it stops when nobody uses it any more. Nothing happens where this process is no user."""
     folder = _checked(folder)
     with _guard, _failures(folder):
         if folder not in _users:

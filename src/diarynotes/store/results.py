@@ -10,14 +10,13 @@ from dataclasses import fields
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, Text, bindparam, func, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 
 from diarynotes.models import Cost, DiaryNote, Finding, Recording, RecordingId, Transcript, Usage
 from diarynotes.store.facts import UsageStage
 from diarynotes.store.tables import (
     FindingRow,
-    JobRow,
     NoteRow,
     RecordingRow,
     TranscriptRow,
@@ -30,44 +29,69 @@ _transcripts: Any = TranscriptRow.__table__  # type: ignore[attr-defined]
 _notes: Any = NoteRow.__table__  # type: ignore[attr-defined]
 _findings: Any = FindingRow.__table__  # type: ignore[attr-defined]
 _usages: Any = UsageRow.__table__  # type: ignore[attr-defined]
-_jobs: Any = JobRow.__table__  # type: ignore[attr-defined]
+
+
+_RECORDING = [field.name for field in fields(Recording)]
+_TRANSCRIPT = [field.name for field in fields(Transcript)]
+_NOTE = [field.name for field in fields(DiaryNote) if field.name != "findings"]
+_USAGE = [field.name for field in fields(Usage)]
+
+
+def _upsert(table: Any, columns: Sequence[str], **computed: Any) -> Any:
+    """An insert of `columns` by name and of what the server computes; a row with the same id is replaced."""
+    statement = insert(table).values({name: bindparam(name) for name in columns} | computed)
+    changed = {name: statement.excluded[name] for name in (*columns, *computed) if name != "id"}
+    return statement.on_conflict_do_update(index_elements=["id"], set_=changed)
+
+
+def _owner_of(parameter: str) -> Any:
+    return select(_recordings.c.owner).where(_recordings.c.id == bindparam(parameter, type_=Text)).scalar_subquery()
+
+
+# built once: putting a statement together takes longer than Postgres takes to run it
+_LEARN = (
+    update(_recordings)
+    .where(_recordings.c.id == bindparam("this"))
+    .values({name: bindparam(name) for name in ("media", "quality", "recorded_at", "recorded_at_source")})
+)
+_PUT_TRANSCRIPT = _upsert(_transcripts, _TRANSCRIPT, heard_at=func.clock_timestamp())
+_PUT_NOTE = _upsert(
+    _notes, _NOTE, owner=_owner_of("recording_id"), is_current=true(), written_at=func.clock_timestamp()
+)
+_SUPERSEDE = text("""
+with day_kept as (
+    update jobs set days = array_append(array_remove(days, cast(:note_day as date)), cast(:note_day as date))
+    where recording_id = :recording
+)
+update notes set is_current = false where recording_id = :recording and is_current and id <> :note
+""")
+_DROP_FINDINGS = text("delete from findings where note_id = :note")
+_PUT_FINDINGS = insert(_findings)
+_PUT_USAGES = insert(_usages).values(
+    {name: bindparam(name) for name in ("recording_id", "stage", "usd", "price_source", *_USAGE)}
+    | {"owner": _owner_of("recording_id")}
+)
 
 
 def put_recording(connection: Connection, recording: Recording) -> None:
     """Keep what was learned of a recording by decoding it; what identifies it stays as registered."""
-    learned: dict[str, Any] = {"media": recording.media, "quality": recording.quality}
-    learned |= {"recorded_at": recording.recorded_at, "recorded_at_source": recording.recorded_at_source}
-    connection.execute(update(_recordings).where(_recordings.c.id == recording.id).values(**learned))
+    learned = {name: getattr(recording, name) for name in ("media", "quality", "recorded_at", "recorded_at_source")}
+    connection.execute(_LEARN, {"this": recording.id, **learned})
 
 
 def put_transcript(connection: Connection, transcript: Transcript) -> None:
     """Store a transcript; the same one again replaces itself."""
-    row = {name: getattr(transcript, name) for name in _TRANSCRIPT} | {"heard_at": func.clock_timestamp()}
-    connection.execute(_upsert(_transcripts, row, ["id"]))
+    connection.execute(_PUT_TRANSCRIPT, {name: getattr(transcript, name) for name in _TRANSCRIPT})
 
 
 def put_note(connection: Connection, note: DiaryNote) -> None:
     """Make `note` the recording's current one, with its findings; the one before stays as history."""
-    recording, current = note.recording_id, _notes.c.is_current
-    connection.execute(
-        update(_notes)
-        .where(_notes.c.recording_id == recording, current, _notes.c.id != note.id)
-        .values(is_current=False)
-    )
-    owner = select(_recordings.c.owner).where(_recordings.c.id == recording).scalar_subquery()
-    row = {name: getattr(note, name) for name in _NOTE}
-    row |= {"owner": owner, "is_current": True, "written_at": func.clock_timestamp()}
-    connection.execute(_upsert(_notes, row, ["id"]))
-    _put_findings(connection, note)
-    days = func.array_append(func.array_remove(_jobs.c.days, note.day), note.day)
-    connection.execute(update(_jobs).where(_jobs.c.recording_id == recording).values(days=days))
-
-
-def _put_findings(connection: Connection, note: DiaryNote) -> None:
-    connection.execute(delete(_findings).where(_findings.c.note_id == note.id))
+    connection.execute(_SUPERSEDE, {"recording": note.recording_id, "note": note.id, "note_day": note.day})
+    connection.execute(_PUT_NOTE, {name: getattr(note, name) for name in _NOTE})
+    connection.execute(_DROP_FINDINGS, {"note": note.id})
     if note.findings:
         connection.execute(
-            insert(_findings),
+            _PUT_FINDINGS,
             [
                 {"note_id": note.id, "number": number, "code": finding.code, "severity": finding.severity}
                 | {"place": plain_text(finding.where), "message": plain_text(finding.message)}
@@ -80,16 +104,14 @@ def put_costs(
     connection: Connection, recording_id: RecordingId, stage: UsageStage, costs: Sequence[Usage | Cost]
 ) -> None:
     """Book what a stage used."""
-    if not costs:
-        return
-    owner = connection.scalar(select(_recordings.c.owner).where(_recordings.c.id == recording_id))
     priced = [cost if isinstance(cost, Cost) else Cost(cost, None, "") for cost in costs]
+    if not priced:
+        return
     connection.execute(
-        insert(_usages),
+        _PUT_USAGES,
         [
-            {"recording_id": recording_id, "owner": owner, "stage": stage}
+            {"recording_id": recording_id, "stage": stage, "usd": cost.usd, "price_source": cost.price_source}
             | {name: getattr(cost.usage, name) for name in _USAGE}
-            | {"usd": cost.usd, "price_source": cost.price_source}
             for cost in priced
         ],
     )
@@ -158,14 +180,3 @@ def read_costs(connection: Connection, recording_ids: Sequence[RecordingId]) -> 
     for row in connection.execute(select(_usages).where(mine).order_by(_usages.c.id)):
         booked.setdefault(row.recording_id, []).append(to_cost(row))
     return booked
-
-
-def _upsert(table: Any, row: dict[str, Any], key: list[str]) -> Any:
-    statement = insert(table).values(**row)
-    return statement.on_conflict_do_update(index_elements=key, set_={k: v for k, v in row.items() if k not in key})
-
-
-_RECORDING = [field.name for field in fields(Recording)]
-_TRANSCRIPT = [field.name for field in fields(Transcript)]
-_NOTE = [field.name for field in fields(DiaryNote) if field.name != "findings"]
-_USAGE = [field.name for field in fields(Usage)]

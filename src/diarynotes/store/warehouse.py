@@ -11,8 +11,9 @@ written twice, and a worker that froze and thawed writes nothing over its succes
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,9 @@ Attempts: TypeAlias = dict[RecordingId, int]
 
 _RETRY_LIMIT_S = 120.0
 """How long a landing keeps trying while others commit first."""
+
+_MANY_FILES = 8
+"""A day with more files than this is put together into one."""
 
 _PROPERTIES = {"delta.checkpointInterval": "20", "delta.logRetentionDuration": "interval 30 days"}
 
@@ -86,7 +90,17 @@ class Warehouse:
         rows = make_frame(table, valid)
         if valid and not _same(rows, present):
             write_deltalake(delta, rows, mode="overwrite", predicate=_predicate(valid))
+            self._gather(table, delta, {landing.note.day for landing in valid})
         return valid
+
+    def _gather(self, table: str, delta: DeltaTable, days: set[date]) -> None:
+        """Put a day's small files together, so that landing on it costs the same however much it holds."""
+        from deltalake.exceptions import CommitFailedError
+
+        files = Counter(_day(path) for path in _files(delta, self.folder / table))
+        for day in sorted(day for day in days if files[day] > _MANY_FILES):
+            with suppress(CommitFailedError):  # somebody else is at work on this day, and will do it
+                delta.optimize.compact(partition_filters=[("day", "=", str(day))])
 
     def _rows(self, table: str, delta: DeltaTable, landings: Sequence[Landing]) -> pl.DataFrame:
         """What `table` holds of the recordings of `landings`."""
