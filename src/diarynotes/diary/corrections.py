@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from diarynotes.diary.figures import is_number_word
-from diarynotes.diary.words import MONTHS, PREPOSITIONS, WEEKDAYS, WORD, fold
+from diarynotes.diary.words import AUXILIARIES, MONTHS, PREPOSITIONS, PRONOUNS, WEEKDAYS, WORD, fold
 from diarynotes.models import Sentence
 
 _STRONG = (
@@ -35,6 +35,7 @@ _NOUN_FIRST = re.compile(
     rf"{_ARTICLE}\s+[\w'’-]+(?:\s[\w'’-]+)??(?=$|[.,!?;]|\s(?:{'|'.join(sorted(PREPOSITIONS))})\b)", re.IGNORECASE
 )
 _LEFT = re.compile(rf"(?:^|[.!?…,]\s+)(?:(?:{_STRONG})(?![\w'’])|no,)", re.IGNORECASE)
+_LEFT_COMMA = re.compile(rf",\s+(?=(?:{'|'.join(sorted(AUXILIARIES - PRONOUNS))})\b)")
 _LONGEST = 500
 """Characters from which a sentence takes no more corrections on, so that a stuck engine's loop stays cheap."""
 _RELATIVE = frozenset("today tomorrow tonight yesterday".split())
@@ -79,7 +80,7 @@ def _correct_inside(text: str) -> str:
             before, match["new"]
         )
         if corrected is not None:
-            return corrected
+            return _LEFT_COMMA.sub(" ", corrected) if match[0].startswith(",") else corrected
     return text
 
 
@@ -93,7 +94,7 @@ def _rename(before: str, new: str) -> str | None:
 
 def _replace(before: str, old: str | None, new: str, *, sure: bool) -> str | None:
     """`before` with its last thing of the kind that `new` begins with replaced; None where that is not certain."""
-    item, rest, kind = _first_item(new)
+    item, rest, kind = _first_item(_drop_shared_noun(before, new))
     place = _last_item(before, kind, old)
     if place is None:
         return None
@@ -106,6 +107,12 @@ def _replace(before: str, old: str | None, new: str, *, sure: bool) -> str | Non
             return None
         return f"{head}{item}{tail}{rest}"
     return f"{head}{item}{rest}"
+
+
+def _drop_shared_noun(before: str, new: str) -> str:
+    """ "bed four, no, bed five": without the word that stands before both numbers."""
+    words, first = fold(before)[-2:-1], WORD.match(new)
+    return new[first.end() :].lstrip() if first and words == [first[0].lower()] else new
 
 
 def _may_follow(rest: str) -> bool:

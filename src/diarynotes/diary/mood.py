@@ -25,6 +25,10 @@ _FEELING = {
     "stuck": -1.2, "leaks": -0.6,
 }  # fmt: skip
 _SLEEPLESS = re.compile(r"\b(?:can['’]?t|cannot|couldn['’]t|didn['’]t|haven['’]t) sle(?:ep|pt)\b", re.IGNORECASE)
+_AT_THE_END = re.compile(
+    r"\b(?:can['’]?t|cannot|couldn['’]t) (?:keep|go on|take (?:it|this|any)|cope|stand|do this|stop crying)\b",
+    re.IGNORECASE,
+)
 _NOT_BAD = 0.4
 """What is left of a good score that comes from a negation alone: "wasn't sad" is not "was happy"."""
 _CLEAR = 0.05
@@ -53,7 +57,7 @@ class MoodReader:
 
     def score(self, text: str) -> float:
         """How a sentence feels, from -1 (bad) to 1 (good); 0.0 where it holds no feeling."""
-        text = _SLEEPLESS.sub("sleepless", text)
+        text = _AT_THE_END.sub("exhausted", _SLEEPLESS.sub("sleepless", text))
         compound = float(self._vader.polarity_scores(text)["compound"])
         if compound > 0 and self._has_nothing_good(text):
             compound *= _NOT_BAD

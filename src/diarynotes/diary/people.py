@@ -11,7 +11,9 @@ from diarynotes.diary.lists import doubtful_names, given_names, toponyms
 from diarynotes.diary.tokens import Token
 from diarynotes.diary.words import AUXILIARIES, DETERMINERS, MONTHS, STOPWORDS, WEEKDAYS
 
-_TITLES = frozenset("doctor dr professor prof mr mrs ms miss mister aunt auntie uncle sister father nurse".split())
+_TITLES = frozenset(
+    "doctor dr professor prof mr mrs ms miss mister aunt auntie uncle sister father nurse coach".split()
+)
 _PARENTS = frozenset(
     "mum mom mam mama mummy mommy dad daddy papa grandma grandpa granny granddad grandad nan nana gran".split()
 )
@@ -83,7 +85,11 @@ def _read_titled(tokens: Sequence[Token], index: int, *, cased: bool) -> tuple[s
         return "", 0
     if following.word in _NO_NAMES or (cased and not following.is_capital) or following.word[0].isdigit():
         return "", 0
-    if not cased and following.word not in given_names() | doubtful_names() and title.word in ("sister", "father"):
+    if (
+        not cased
+        and following.word not in given_names() | doubtful_names()
+        and title.word in ("sister", "father", "coach", "nurse")
+    ):
         return "", 0
     surname = _surname(tokens, index + 1, cased=cased)
     return " ".join([title.word.capitalize(), _capital(following.text), *surname]), 2 + len(surname)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+from diarynotes.diary.figures import is_number_word
 from diarynotes.diary.words import (
     AUXILIARIES,
     DETERMINERS,
@@ -21,16 +22,17 @@ from diarynotes.diary.words import (
     fold,
 )
 
-_NOISE = re.compile(r"(?:^|(?<=[\s,]))(?:[Uu]h+m*|[Uu]m+|erm+|[Hh]mm+)(?![\w'’])[,.…]*\s*")
+_NOISE = re.compile(r"(?:,\s*(?=[Uu][hm]+,)|^|(?<=[\s,]))(?:[Uu]h+m*|[Uu]m+|erm+|[Hh]mm+)(?![\w'’])[,.…]*\s*")
 _HARD = r"oh|ah|yeah|okay|ok|alright|all right"
 _SOFT = r"so|well|right|anyway|now|like|basically|you know|i mean|yes"
 _FILLER = re.compile(rf"(?:(?P<hard>{_HARD})|{_SOFT})(?![\w'’])(?P<sign>\s*[,.…–—-]+)?\s*", re.IGNORECASE)
 _ASIDE = re.compile(r",\s*(?:you know|i mean|like|sort of|kind of),\s*", re.IGNORECASE)
 _TAIL = re.compile(r",?\s+(?:you know|or whatever|and so on|or something like that)(?=[.!?…]*$)", re.IGNORECASE)
 _STUTTER = re.compile(
-    r"\b(i|i'm|the|a|an|to|and|in|of|my|we|he|she|they|it's|but|for|on|at|with|our)(?:,?\s+\1\b(?!['’]))+",
+    r"\b(i|i'm|the|a|an|to|and|in|of|my|we|he|she|they|it's|but|for|on|at|with|our|before|after|from)(?:,?\s+\1\b(?!['’]))+",
     re.IGNORECASE,
 )
+_AGAIN = re.compile(r"\b((?:[^\W\d]|['’])+(?: (?:[^\W\d]|['’])+){2,7})[,.…]? \1\b", re.IGNORECASE)
 _I = re.compile(r"(?<![\w'’.])i(?=$|[\s,.!?;:'’])(?!\.e)")
 _PROPER = re.compile(rf"\b(?:{'|'.join((*WEEKDAYS, *MONTHS))})\b")
 _AFTER_FILLER = (
@@ -56,6 +58,7 @@ def tidy(text: str, *, names: Collection[str] = (), english: bool = True, cased:
 
 def _strip_fillers(text: str) -> str:
     text = _NOISE.sub("", text).lstrip(" ,.…")
+    text = _AGAIN.sub(_say_once, text)
     text = _STUTTER.sub(lambda match: match[1], _TAIL.sub("", _ASIDE.sub(_close_gap, text)))
     after_hard = False
     while True:
@@ -80,6 +83,11 @@ def _strip_first(text: str, *, after_hard: bool) -> str:
         after_hard or match["sign"] or not following or following[0] in _AFTER_FILLER or _FILLER.match(rest)
     )
     return rest if is_filler or (match["hard"] and following[0] not in ("day", "to", "with")) else text
+
+
+def _say_once(again: re.Match[str]) -> str:
+    """Words said twice in a row stand once; numbers stay, for "four four nine, four four nine" may be one code."""
+    return again[0] if any(is_number_word(word) for word in fold(again[1])) else again[1]
 
 
 def _close_gap(aside: re.Match[str]) -> str:

@@ -35,16 +35,18 @@ _CUE = re.compile(
         | (?P<vow>
             I(?:\ have|['’]ve)?\ (?:promised|told)\ (?:my\ )?\w+\ (?:that\ )?I(?:['’]d|\ would|['’]ll|\ will)
             | I\ promised\ (?:my\ )?\w+\ to )
-        )\s+{_SOMETIMES}(?=[a-z])
+        )\s+{_SOMETIMES}(?:(?:have|need)\ to\s+)?(?=[a-z])
+    | (?:^|(?<=[,;]\s))(?:(?:and|so|just|still|also|then)\s+)?(?P<bare>(?:have|need|got)\ to | must | gotta)\s+(?=[a-z])
     | \b(?P<note>
         remember\ to | remind\ me\ to | don['’]t\ let\ me\ forget\ to | make\ sure\ (?:to|I|we)
-        | (?:don['’]t|do\ not|mustn['’]t|must\ not|can['’]t|cannot)\ forget(?:\ to|\ about)?
+        | (?:don['’]t|do\ not|mustn['’]t|must\ not|can['’]t|cannot)\ forget(?:\ to|\ about|:)?
         | note\ to\ self,?:? | to[ -]do:? )\s+""",
     re.IGNORECASE | re.VERBOSE,
 )
 _CLAUSE_END = re.compile(
     r"""[.!?;]
-    | ,?\s+(?:but|because|since|although|though|so\ that|which|otherwise|or\ else)\b
+    | ,?\s+but\ (?=(?:I|we|he|she|they|it|you|the|that|there|my|not)\b)
+    | ,?\s+(?:because|since|although|though|so\ that|which|otherwise|or\ else)\b
     | ,?\s+so\ (?=(?:I|we|he|she|they|it)\b)
     | ,\s+(?=(?:and\ )?(?:then\ )?(?:the|it|its|it's|that|that's|he|she|they|there|there's|i|i'm|i've|we|we're|my)\b)
     | \s+(?=(?:and\ )?then\ (?:i|we|he|she|they|it)\b)
@@ -59,7 +61,7 @@ _NO_CUE_BEFORE = frozenset(
     "if when what whether how why where all thing things everything whatever that's until unless who than".split()
 )
 _NO_ACTION = re.compile(
-    r"(?:say|admit|see\b(?! (?:the|a|my|dr|doctor|him|her|them)\b)|never|always|not|laugh|confess|wonder|"
+    r"(?:say|admit|keep (?:this|it) (?:short|brief|quick)|see\b(?! (?:the|a|my|dr|doctor|him|her|them)\b)|never|always|not|laugh|confess|wonder|"
     r"be (?:honest|fair|fine|ok|okay|able|glad|happy|sad|sorry|sure|careful what)|"
     r"miss|know|feel|believe|love|like|hate|cry|scream|die|sleep for|be (?:a|the)|remember (?:this|that|it|how|what)|"
     r"hope|guess|think|forget|live with)\b",
@@ -80,7 +82,7 @@ _EVENT = re.compile(
     re.IGNORECASE,
 )
 _PLAN = re.compile(r"\b(?:I['’]m|we['’]re|I am|we are) (?!going to|supposed)\w+ing\b", re.IGNORECASE)
-_LOOSE_END = re.compile(r"(?:[\s,]+(?:and|or|but|so|then|also|maybe|I think|I guess))+$", re.IGNORECASE)
+_LOOSE_END = re.compile(r"(?:[\s,]+(?:and then|and|or|but|so|also|maybe|I think|I guess))+$", re.IGNORECASE)
 _LAST_CLAUSE = re.compile(r"[,;]| and ")
 _PAST = re.compile(r"\b(?:was|were|had|went|did|didn['’]t|wasn['’]t|got|if|no longer|not)\b", re.IGNORECASE)
 
@@ -139,7 +141,7 @@ def _is_action(action: str, cue: re.Match[str]) -> bool:
         return True
     if _NO_ACTION.match(action) or words[0] in PRONOUNS | DETERMINERS | PREPOSITIONS:
         return False
-    must = (cue["must"] or cue["short"] or cue["vow"]).lower()
+    must = (cue["must"] or cue["short"] or cue["vow"] or cue["bare"]).lower()
     if words[0] == "be":
         return bool(_BE.match(action)) and must not in ("should", "want to")
     if words[0] == "have":
