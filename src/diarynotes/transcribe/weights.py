@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import http.client
 import importlib.util
 import os
 import threading
@@ -63,7 +64,9 @@ def fetch_weights(model: str, models: Path) -> Path:
     try:
         _probe(url)
         _download(url, target, sha256)
-    except (urllib.error.URLError, TimeoutError, ConnectionError, _Unfit) as error:
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, _Unfit) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it holds the connection
         raise ModelUnavailable(model, _remedy(url, target, error)) from error
     except OSError as error:
         raise StorageFailed(str(target.parent), error.strerror or "the weights cannot be written") from error
@@ -76,14 +79,14 @@ class _Unfit(Exception):
 
 def _probe(url: str) -> None:
     """Raise at once when the server does not answer; in a thread, since a name look-up heeds no time limit."""
-    answer: list[OSError | None] = []
+    answer: list[Exception | None] = []
 
     def ask() -> None:
         try:
             request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - OpenAI's own https address
             urllib.request.urlopen(request, timeout=CONNECT_S).close()  # noqa: S310
             answer.append(None)
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             answer.append(error)
 
     thread = threading.Thread(target=ask, daemon=True)

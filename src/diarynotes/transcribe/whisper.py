@@ -48,7 +48,7 @@ class Backend:
     def decode(self, windows: Sequence[Window]) -> list[WindowText]:
         """The text of each window with Whisper's own time marks as pieces. Raises EngineFailed, out of memory too."""
         try:
-            return self._decode(windows)
+            return self._decode(windows) if windows else []
         except (RuntimeError, ValueError) as error:  # what torch raises: a device's error, not a number, no memory
             raise EngineFailed(self.name, f"torch raised {type(error).__name__} on {self.device}") from error
 
