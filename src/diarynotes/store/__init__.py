@@ -11,9 +11,22 @@ from typing import TYPE_CHECKING
 from diarynotes.store.facts import JobLine, KnownSource, Landing, Registered, SourceFacts, StoredNote
 
 if TYPE_CHECKING:
+    from diarynotes.models import Finding
     from diarynotes.store.store import Store
 
-__all__ = ["JobLine", "KnownSource", "Landing", "Registered", "SourceFacts", "StoredNote", "open_store"]
+__all__ = [
+    "JobLine",
+    "KnownSource",
+    "Landing",
+    "Registered",
+    "SourceFacts",
+    "StoredNote",
+    "open_store",
+    "rebuild",
+    "start_embedded",
+    "stop_embedded",
+    "verify",
+]
 
 
 def open_store(database_url: str | None, home: Path, *, lease_s: float | None = None) -> Store:
@@ -25,3 +38,33 @@ def open_store(database_url: str | None, home: Path, *, lease_s: float | None = 
     from diarynotes.store.store import Store
 
     return Store.open(database_url, home, lease_s=lease_s)
+
+
+def start_embedded(folder: Path) -> str:
+    """The URL of the Postgres in `folder`, made and started where it is not yet."""
+    from diarynotes.store.embedded import start_embedded
+
+    return start_embedded(folder)
+
+
+def stop_embedded(folder: Path) -> None:
+    """Give the Postgres in `folder` back; the last of its users stops it."""
+    from diarynotes.store.embedded import stop_embedded
+
+    stop_embedded(folder)
+
+
+def verify(store: Store, warehouse: Path) -> tuple[Finding, ...]:
+    """Where the warehouse in a folder differs from what `store` says has landed; empty when they agree."""
+    from diarynotes.store.repair import verify
+    from diarynotes.store.warehouse import Warehouse
+
+    return verify(store.engine, Warehouse(warehouse))
+
+
+def rebuild(store: Store, warehouse: Path) -> None:
+    """Make the warehouse in a folder anew from what `store` says has landed."""
+    from diarynotes.store.repair import rebuild
+    from diarynotes.store.warehouse import Warehouse
+
+    rebuild(store.engine, Warehouse(warehouse))

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import diarynotes.store.cluster as cluster
 from diarynotes.errors import BadSettings, StorageFailed
-from diarynotes.store import cluster
 
 _LOCK_LIMIT_S = 100.0
 """Longest wait for another process that starts or stops the server."""

@@ -13,14 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Engine, Row, TextClause
 
+import diarynotes.store.jobs_sql as sql
+import diarynotes.store.results as results
 from diarynotes.errors import DiarynotesError, LeaseLost
 from diarynotes.models import Cost, DiaryNote, Job, JobState, Recording, RecordingId, Transcript, Usage
-from diarynotes.store import jobs_sql as sql
-from diarynotes.store import results
 from diarynotes.store.database import begin
 from diarynotes.store.facts import JobLine
 from diarynotes.store.tables import plain_text
@@ -28,6 +28,9 @@ from diarynotes.store.worker import Worker
 
 RETRY_DELAYS_S = (60, 300, 1800)
 """Seconds before the first, second and third retry; after the last one the job is dead."""
+
+JobList: TypeAlias = list[Job]
+JobLines: TypeAlias = list[JobLine]
 
 END_STATES: frozenset[JobState] = frozenset({"landed", "quarantined", "dead", "discarded", "erased"})
 """States that no worker leaves on its own."""
@@ -59,9 +62,17 @@ class Jobs:
         with begin(self._engine) as connection:
             yield connection
 
+    def _relax(self, connection: Connection) -> None:
+        """Do not wait for the disk: what is lost when the server itself dies within half a second is made again.
+
+        Notes and landings wait, and what came before them is on disk with them. A shared transaction waits once.
+        """
+        if self._connection is None:
+            connection.execute(sql.RELAX)
+
     # -- claiming and giving back -------------------------------------------------------------------------------------
 
-    def claim(self, state: JobState, *, ids: Sequence[RecordingId] | None = None, limit: int = 100) -> list[Job]:
+    def claim(self, state: JobState, *, ids: Sequence[RecordingId] | None = None, limit: int = 100) -> JobList:
         """Up to `limit` free jobs in `state`, and waiting ones whose time has come, most urgent and oldest first."""
         values: dict[str, Any] = {"state": state, "ids": _list(ids), "limit": limit}
         values |= {"worker": self._worker.number, "lease_s": self._worker.lease_s}
@@ -79,6 +90,7 @@ class Jobs:
     def store_validated(self, job: Job, recording: Recording) -> Job:
         """The recording was decoded and can be transcribed: keep its media and quality."""
         with self._begin() as connection:
+            self._relax(connection)
             moved = _write(connection, sql.MOVE, job, {"state": "validated"})
             results.put_recording(connection, recording)
             return moved
@@ -86,6 +98,7 @@ class Jobs:
     def store_transcript(self, job: Job, transcript: Transcript, usages: Sequence[Usage | Cost] = ()) -> Job:
         """The recording was transcribed. A `Usage` without a price is booked as unknown."""
         with self._begin() as connection:
+            self._relax(connection)
             moved = _write(connection, sql.MOVE, job, {"state": "transcribed"})
             results.put_transcript(connection, transcript)
             results.put_costs(connection, job.recording_id, "engine", usages)
@@ -104,7 +117,7 @@ class Jobs:
         with self._begin() as connection:
             return _write(connection, sql.LAND, job)
 
-    def store_all_landed(self, jobs: Sequence[Job]) -> list[Job]:
+    def store_all_landed(self, jobs: Sequence[Job]) -> JobList:
         """`store_landed` for a chunk in one transaction; those taken over by others are left out of the answer."""
         moved = []
         with self._begin() as connection:
@@ -126,27 +139,27 @@ class Jobs:
 
     # -- what a person does -------------------------------------------------------------------------------------------
 
-    def retry(self, ids: Sequence[RecordingId] | None = None, *, states: Sequence[JobState] | None = None) -> list[Job]:
+    def retry(self, ids: Sequence[RecordingId] | None = None, *, states: Sequence[JobState] | None = None) -> JobList:
         """Put waiting, dead and quarantined jobs back to where they stopped, with a fresh count of failures."""
         values = {"ids": _list(ids), "states": _list(states)}
         with self._begin() as connection:
             return [_job(row) for row in connection.execute(sql.RETRY, values)]
 
-    def discard(self, ids: Sequence[RecordingId]) -> list[Job]:
+    def discard(self, ids: Sequence[RecordingId]) -> JobList:
         """Give recordings up that have not landed; a worker busy with one of them loses it."""
         with self._begin() as connection:
             return [_job(row) for row in connection.execute(sql.DISCARD, {"ids": list(ids)})]
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
-    def find(
+    def list(
         self,
         ids: Sequence[RecordingId] | None = None,
         *,
         states: Sequence[JobState] | None = None,
         owner: str | None = None,
         limit: int | None = None,
-    ) -> list[JobLine]:
+    ) -> JobLines:
         """Jobs by id, state and owner, in the order in which they are claimed."""
         values = {"ids": _list(ids), "states": _list(states), "owner": owner, "limit": limit}
         with self._begin() as connection:
@@ -158,10 +171,10 @@ class Jobs:
         with self._begin() as connection:
             return {row.state: row.jobs for row in connection.execute(sql.COUNT)}
 
-    def pending(self, ids: Sequence[RecordingId] | None = None) -> list[Job]:
+    def pending(self, ids: Sequence[RecordingId] | None = None) -> JobList:
         """Those that a worker can take on now or holds: neither in an end state nor waiting."""
         working: tuple[JobState, ...] = ("received", "validated", "transcribed", "written")
-        return [line.job for line in self.find(ids, states=working)]
+        return [line.job for line in self.list(ids, states=working)]
 
 
 def _write(connection: Connection, statement: TextClause, job: Job, values: Mapping[str, Any] | None = None) -> Job:

@@ -40,6 +40,8 @@ where jobs.recording_id = free.recording_id
 returning {", ".join("jobs." + name.strip() for name in JOB.split(","))}, jobs.priority, jobs.recorded_at
 """)
 
+RELAX = text("set local synchronous_commit = off")
+
 HELD = "where recording_id = :id and attempt = :attempt and state = :held and worker is not null"
 
 MOVE = text(f"""

@@ -23,7 +23,7 @@ TABLES = ("notes", "recordings", "transcripts", "segments", "costs")
 
 
 def make_frame(table: str, landings: Sequence[Landing]) -> pl.DataFrame:
-    """The rows of `landings` in `table`; every table has `recording_id`, `day` and `attempt`."""
+    """The rows of `landings` in `table`; every table has `recording_id` (to join by), `day` and `attempt`."""
     import polars as pl
 
     rows: list[Row] = []
@@ -131,7 +131,7 @@ def total_usd(landing: Landing) -> Decimal | None:
 
 def _recordings(landing: Landing) -> Iterator[Row]:
     recording, media, quality = landing.recording, landing.recording.media, landing.recording.quality
-    row: Row = {"owner": recording.owner, "source": recording.uri, "sha256": recording.sha256}
+    row: Row = {"id": recording.id, "owner": recording.owner, "source": recording.uri, "sha256": recording.sha256}
     row |= {"size_bytes": recording.size_bytes, "recorded_at": recording.recorded_at.astimezone(UTC)}
     row |= {"recorded_at_source": recording.recorded_at_source, "priority": recording.priority}
     if media:
@@ -146,7 +146,7 @@ def _recordings(landing: Landing) -> Iterator[Row]:
 
 def _transcripts(landing: Landing) -> Iterator[Row]:
     transcript = landing.transcript
-    row: Row = {"transcript_id": transcript.id, "owner": landing.recording.owner, "source": landing.recording.uri}
+    row: Row = {"id": transcript.id, "owner": landing.recording.owner, "source": landing.recording.uri}
     row |= {"engine": transcript.engine, "model": transcript.model, "language": transcript.language}
     row |= {"text": transcript.text, "trust": transcript.trust, "trust_reasons": list(transcript.trust_reasons)}
     yield row | {"degraded": transcript.degraded}
@@ -161,7 +161,7 @@ def _segments(landing: Landing) -> Iterator[Row]:
 
 def _notes(landing: Landing) -> Iterator[Row]:
     note, draft, recording, transcript = landing.note, landing.note.draft, landing.recording, landing.transcript
-    row: Row = {"note_id": note.id, "transcript_id": note.transcript_id, "owner": recording.owner}
+    row: Row = {"id": note.id, "transcript_id": note.transcript_id, "owner": recording.owner}
     row |= {"source": recording.uri, "recorded_at": recording.recorded_at.astimezone(UTC), "title": draft.title}
     row |= {"mood": draft.mood.label, "mood_score": draft.mood.score, "summary": draft.summary}
     row |= {"body": " ".join(sentence.text for sentence in draft.body)}

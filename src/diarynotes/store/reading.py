@@ -16,7 +16,7 @@ from diarynotes.store.database import begin
 from diarynotes.store.facts import StoredNote
 from diarynotes.store.results import (
     read_findings,
-    read_newest_transcript,
+    read_newest_transcripts,
     read_recordings,
     to_note,
     to_recording,
@@ -56,16 +56,16 @@ def find_notes(
     return _read(engine, wanted, limit)
 
 
-def find_recording(engine: Engine, recording_id: RecordingId) -> Recording | None:
-    """A recording by its id."""
+def find_recordings(engine: Engine, ids: Sequence[RecordingId]) -> dict[RecordingId, Recording]:
+    """Recordings by id; those that are not known are left out."""
     with begin(engine) as connection:
-        return read_recordings(connection, [recording_id]).get(recording_id)
+        return read_recordings(connection, ids)
 
 
-def find_transcript(engine: Engine, recording_id: RecordingId) -> Transcript | None:
-    """What was heard last in a recording."""
+def find_transcripts(engine: Engine, ids: Sequence[RecordingId]) -> dict[RecordingId, Transcript]:
+    """What was heard last in each of these recordings; those that nobody has heard yet are left out."""
     with begin(engine) as connection:
-        return read_newest_transcript(connection, recording_id)
+        return read_newest_transcripts(connection, ids)
 
 
 def _read(engine: Engine, wanted: Sequence[Any], limit: int | None) -> list[StoredNote]:

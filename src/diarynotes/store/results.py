@@ -149,11 +149,12 @@ def read_transcripts(connection: Connection, ids: Iterable[str]) -> dict[str, Tr
     return {row.id: to_transcript(row) for row in rows}
 
 
-def read_newest_transcript(connection: Connection, recording_id: RecordingId) -> Transcript | None:
-    """What was heard last in a recording."""
-    mine = _transcripts.c.recording_id == recording_id
-    row = connection.execute(select(_transcripts).where(mine).order_by(_transcripts.c.heard_at.desc()).limit(1)).first()
-    return to_transcript(row) if row else None
+def read_newest_transcripts(connection: Connection, ids: Sequence[RecordingId]) -> dict[RecordingId, Transcript]:
+    """What was heard last in each of these recordings."""
+    mine = _transcripts.c.recording_id == func.any(list(ids))
+    newest = (_transcripts.c.recording_id, _transcripts.c.heard_at.desc())
+    rows = connection.execute(select(_transcripts).distinct(_transcripts.c.recording_id).where(mine).order_by(*newest))
+    return {row.recording_id: to_transcript(row) for row in rows}
 
 
 def read_findings(connection: Connection, note_ids: Iterable[str]) -> dict[str, list[Finding]]:

@@ -13,8 +13,11 @@ from typing import Any, Self
 
 from sqlalchemy import Engine, insert
 
+import diarynotes.store.reading as reading
+import diarynotes.store.registry as registry
+import diarynotes.store.repair as repair
+import diarynotes.store.snapshot as snapshot
 from diarynotes.models import Finding, Job, Recording, RecordingId, Transcript
-from diarynotes.store import reading, registry, repair, snapshot
 from diarynotes.store.database import begin, open_database
 from diarynotes.store.facts import KnownSource, Landing, Registered, SourceFacts, StoredNote
 from diarynotes.store.jobs import Jobs
@@ -96,13 +99,13 @@ class Store:
 
     # -- out ----------------------------------------------------------------------------------------------------------
 
-    def recording(self, recording_id: RecordingId) -> Recording | None:
-        """A recording by its id."""
-        return reading.find_recording(self.engine, recording_id)
+    def recordings(self, ids: Sequence[RecordingId]) -> dict[RecordingId, Recording]:
+        """Recordings by id; those that are not known are left out."""
+        return reading.find_recordings(self.engine, ids)
 
-    def transcript(self, recording_id: RecordingId) -> Transcript | None:
-        """What was heard last in a recording."""
-        return reading.find_transcript(self.engine, recording_id)
+    def transcripts(self, ids: Sequence[RecordingId]) -> dict[RecordingId, Transcript]:
+        """What was heard last in each of these recordings; those that nobody has heard yet are left out."""
+        return reading.find_transcripts(self.engine, ids)
 
     def notes(
         self,
@@ -137,7 +140,7 @@ class Store:
 
     def snapshot(self) -> Path:
         """Build the DuckDB file anew and return where it lies."""
-        snapshot.build_snapshot(self.snapshot_path, self.warehouse, self.jobs.find())
+        snapshot.build_snapshot(self.snapshot_path, self.warehouse, self.jobs.list())
         return self.snapshot_path
 
     def query(self, sql: str, *, limit: int = 1000) -> tuple[list[str], list[tuple[Any, ...]]]:
