@@ -6,26 +6,21 @@ folder for spooled samples; knows nothing of quality, speech, processes or setti
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diarynotes.audio.container import Source, choose_stream, find_created_at, find_promised_s, open_container
+from diarynotes.audio.container import ffmpeg_version as ffmpeg_version  # callers need to know this module only
+from diarynotes.audio.container import known_holes as known_holes
 from diarynotes.audio.spool import Sink
-from diarynotes.audio.spool import sweep_spool as sweep_spool  # callers need to know this module only
-from diarynotes.errors import (
-    NoAudioStream,
-    NotAudio,
-    SourceUnavailable,
-    StorageFailed,
-    Truncated,
-    UnsupportedCodec,
-)
+from diarynotes.audio.spool import sweep_spool as sweep_spool
+from diarynotes.errors import StorageFailed
 from diarynotes.models import Audio, Media
 
 if TYPE_CHECKING:
@@ -33,26 +28,14 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
-CONTAINERS = "mov,mp4,m4a,3gp,3g2,mp3,wav,w64,flac,ogg,matroska,webm,aiff,caf,amr,aac"
-"""FFmpeg's names of the containers that are opened: those of phones, messengers, recorders and editors."""
-
-CODECS = (
-    "aac,alac,amrnb,amrwb,flac,gsm_ms,mp1float,mp2float,mp3float,mp3,opus,speex,vorbis,"
-    "adpcm_g726,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_yamaha,pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,"
-    "pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be"
-)
-"""FFmpeg's names of the decoders that may run; no video decoder is among them."""
-
-_MAGIC = re.compile(
-    rb"....(ftyp|moov)|RIFF....WAVE|RF64|fLaC|OggS|\x1aE\xdf\xa3|ID3|FORM....AIF|caff|#!AMR|\xff[\xe2-\xff]", re.DOTALL
-)
-"""How files of these containers begin, for telling a damaged recording from something else."""
-
-_MENDED = {(8, 1, 2): ("CVE-2026-8461", "CVE-2026-40962")}
-"""Holes of FFmpeg that hostile media can reach, by the first version without them."""
-
 _ENOUGH = 0.8
 """Share of the promised sound that must be there for a damaged recording to be kept."""
+
+_SLACK_S = 0.1
+"""Encoders pad the beginning and the end; so much may be missing before anything is said of it."""
+
+_NOTABLE = 0.02
+"""Share of the promised sound from which missing it is worth a warning."""
 
 _FULL_SCALE = 0.999
 """Share of the largest value from which a sample counts as clipped."""
@@ -102,10 +85,13 @@ def decode(path: Path, *, spool: Path, limits: DecodeLimits | None = None, zone:
     be read or written; MemoryError.
     """
     limits = limits or DecodeLimits()
-    with _Source(path) as source, Sink(spool, limits.max_duration_s) as sink, _open_container(source) as container:
-        stream = _choose_stream(container)
+    with Source(path) as source, Sink(spool, limits.max_duration_s) as sink, open_container(source) as container:
+        stream = choose_stream(container)
         tally = _decode_stream(container, stream, sink)
-        warnings = _judge(tally, sink.duration_s, _promised_s(container, stream), source.looks_like_media)
+        promised_s = find_promised_s(container, stream, source.size_bytes)
+        missing = max(source.missing_share, 1 - (sink.duration_s + _SLACK_S) / promised_s if promised_s else 0.0)
+        if not sink.duration_s or max(missing, tally.bad_share) > 1 - _ENOUGH:
+            raise source.reject()
         media = Media(
             container=container.format.name.split(",")[0],
             codec=stream.codec_context.codec.canonical_name,
@@ -114,118 +100,12 @@ def decode(path: Path, *, spool: Path, limits: DecodeLimits | None = None, zone:
             channels=tally.channels,
             created_at=find_created_at({**stream.metadata, **container.metadata}, zone),
         )
-        return Decoded(sink.finish(), media, tally.clipped / max(1, tally.samples), warnings)
+        return Decoded(sink.finish(), media, tally.clipped / tally.samples, tally.warn(is_short=missing > _NOTABLE))
 
 
-def ffmpeg_version() -> str:
-    """The version of FFmpeg inside the installed PyAV."""
-    import av
-
-    return str(av.ffmpeg_version_info)
-
-
-def known_holes(version: str | None = None) -> tuple[str, ...]:
-    """The published holes (CVE numbers) of this version of FFmpeg, the installed one by default; empty is good.
-
-    A version that cannot be read as a number (a build from a branch) counts as having them all.
-    """
-    match = re.match(r"n?(\d+)\.(\d+)(?:\.(\d+))?", ffmpeg_version() if version is None else version)
-    number = tuple(int(part or 0) for part in match.groups()) if match else (0, 0, 0)
-    return tuple(hole for mended, holes in _MENDED.items() if number < mended for hole in holes)
-
-
-def find_created_at(metadata: Mapping[str, str], zone: tzinfo) -> datetime | None:
-    """When the recording was made (UTC), from the tags of its container; None where no tag says so believably.
-
-    Only full time stamps count (a date alone names no moment), and only those between 1995 and tomorrow: a clock that
-    was never set says 1904, 1970 or 1980. A stamp without a zone is read in `zone`.
-    """
-    tags = {name.lower(): value for name, value in metadata.items()}
-    bwf = f"{tags.get('origination_date', '')}T{tags.get('origination_time', '')}"  # Broadcast WAV has two fields
-    names = ("com.apple.quicktime.creationdate", "creation_time", "date_recorded", "date", "icrd", "tdrc")
-    for text in (*(tags.get(name, "") for name in names), bwf):
-        moment = _parse_moment(text, zone)
-        if moment and datetime(1995, 1, 1, tzinfo=UTC) < moment < datetime.now(UTC) + timedelta(days=1):
-            return moment
-    return None
-
-
-def _parse_moment(text: str, zone: tzinfo) -> datetime | None:
-    if not re.match(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}", text.strip()):
-        return None
-    try:
-        moment = datetime.fromisoformat(text.strip())
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-class _Source:
-    """What FFmpeg sees of the file: bytes and positions, but no name it could judge the format by."""
-
-    def __init__(self, path: Path) -> None:
-        self._name = path.name
-        try:
-            self._file = path.open("rb", buffering=0)
-        except OSError as error:
-            raise SourceUnavailable(self._name, error.strerror or "cannot be opened") from error
-        self.looks_like_media = bool(_MAGIC.match(self.read(16)))
-        self.seek(0)
-
-    def read(self, size: int) -> bytes:
-        try:
-            return self._file.read(size) or b""
-        except OSError as error:
-            raise SourceUnavailable(self._name, error.strerror or "cannot be read") from error
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def __enter__(self) -> _Source:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-
-def _refuse(*_: object) -> NoReturn:
-    raise PermissionError("media may not open other files")
-
-
-def _open_container(source: _Source) -> InputContainer:
-    import av
-
-    # Three locks on one door: playlists and scripts are no known format, their links no known protocol, and FFmpeg
-    # has to ask `_refuse` before it opens anything beside the file in hand.
-    locks = {
-        "format_whitelist": CONTAINERS,
-        "codec_whitelist": CODECS,
-        "protocol_whitelist": "none",
-    }
-    try:
-        return av.open(source, "r", options=locks, metadata_errors="replace", io_open=_refuse)
-    except MemoryError:
-        raise
-    except (av.FFmpegError, PermissionError, ValueError) as error:
-        raise (Truncated if source.looks_like_media else NotAudio)() from error
-
-
-def _choose_stream(container: InputContainer) -> AudioStream:
-    from av import AudioStream
-    from av.stream import Discard
-
-    stream = container.streams.best("audio")
-    if not isinstance(stream, AudioStream):
-        raise NoAudioStream
-    if stream.codec_context is None or stream.codec_context.codec.name not in CODECS.split(","):
-        raise UnsupportedCodec(stream.codec_context.codec.canonical_name if stream.codec_context else "unknown")
-    for other in container.streams:
-        if other.index != stream.index:
-            other.discard = Discard.all  # their packets are not even read
-    return stream
+def warm_up() -> None:
+    """Imports FFmpeg, so that the children of a sandbox have it from birth."""
+    ffmpeg_version()
 
 
 @dataclass(slots=True)
@@ -238,7 +118,12 @@ class _Tally:
     clipped: int = 0
     good_packets: int = 0
     bad_packets: int = 0
+    ends_badly: bool = False
     broke_off: bool = False
+
+    @property
+    def bad_share(self) -> float:
+        return self.bad_packets / max(1, self.good_packets + self.bad_packets)
 
     def add(self, frame: AudioFrame) -> None:
         if not self.samples:
@@ -246,6 +131,12 @@ class _Tally:
         values = frame.to_ndarray()
         self.samples += values.size
         self.clipped += _count_clipped(values)
+
+    def warn(self, *, is_short: bool) -> tuple[str, ...]:
+        """A packet that breaks at the very end was cut; one that breaks before was damaged."""
+        is_damaged = self.bad_packets > self.ends_badly
+        codes = {"truncated": is_short or self.broke_off or self.ends_badly, "damaged": is_damaged}
+        return tuple(code for code, is_so in codes.items() if is_so)
 
 
 def _count_clipped(values: NDArray[Any]) -> int:
@@ -261,58 +152,40 @@ def _count_clipped(values: NDArray[Any]) -> int:
 
 
 def _decode_stream(container: InputContainer, stream: AudioStream, sink: Sink) -> _Tally:
-    import av
-
     tally = _Tally()
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.FFmpegError, PermissionError) as error:
-            if isinstance(error, MemoryError):
-                raise
-            tally.broke_off = True
-            packet = None
-        if packet is None:
-            break
-        for frame in _decode_packet(packet, tally):
-            tally.add(frame)
-            sink.write(frame)
+    for packet in _read_packets(container, stream, tally):
+        if packet.size:
+            tally.ends_badly = not _decode_packet(packet, sink, tally)
+        else:  # the decoder hands out what it held back
+            _decode_packet(packet, sink, tally)
     sink.flush()
     return tally
 
 
-def _decode_packet(packet: Packet[AudioStream], tally: _Tally) -> list[AudioFrame]:
+def _read_packets(container: InputContainer, stream: AudioStream, tally: _Tally) -> Iterator[Packet[AudioStream]]:
     import av
 
     try:
-        frames = [frame for frame in packet.decode() if frame.samples]
-    except av.FFmpegError as error:
-        if isinstance(error, MemoryError):
-            raise
+        yield from container.demux(stream)
+    except MemoryError:
+        raise
+    except (av.FFmpegError, OSError):
+        tally.broke_off = True
+
+
+def _decode_packet(packet: Packet[AudioStream], sink: Sink, tally: _Tally) -> bool:
+    """Whether it could be decoded; what could not is counted and left out."""
+    import av
+
+    try:
+        for frame in packet.decode():
+            if frame.samples:
+                sink.write(frame)
+                tally.add(frame)
+                tally.good_packets += 1
+    except MemoryError:
+        raise
+    except (av.FFmpegError, ValueError):
         tally.bad_packets += 1
-        return []
-    tally.good_packets += bool(frames)
-    return frames
-
-
-def _promised_s(container: InputContainer, stream: AudioStream) -> float:
-    """How long the header says the sound is; 0 where it says nothing.
-
-    Where there is no such header FFmpeg divides the size by the bit rate. That is no promise, and is told by its value.
-    """
-    if stream.duration is not None and stream.time_base is not None:
-        promised = float(stream.duration * stream.time_base)
-    else:
-        promised = (container.duration or 0) / 1_000_000
-    guessed = container.size * 8 / container.bit_rate if container.bit_rate else 0.0
-    return 0.0 if abs(promised - guessed) < 0.02 * guessed else promised
-
-
-def _judge(tally: _Tally, decoded_s: float, promised_s: float, looks_like_media: bool) -> tuple[str, ...]:
-    """Whether what was decoded is worth keeping, and what to warn of."""
-    share = tally.good_packets / max(1, tally.good_packets + tally.bad_packets)
-    if not decoded_s or share < _ENOUGH or decoded_s < _ENOUGH * promised_s:
-        raise (Truncated if looks_like_media else NotAudio)()
-    cut = tally.broke_off or decoded_s < 0.98 * promised_s - 0.1
-    return (*(("truncated",) if cut else ()), *(("damaged",) if tally.bad_packets else ()))
+        return False
+    return True

@@ -60,7 +60,8 @@ class Sink:
         return self._samples / SAMPLE_RATE
 
     def write(self, frame: AudioFrame) -> None:
-        """Appends one frame. Raises: TooLong once there is more than the limit; StorageFailed."""
+        """Appends one frame. Raises: TooLong once there is more than the limit; StorageFailed; av.FFmpegError for a
+        frame that makes no sense, which is then left out."""
         import av
 
         shape = frame.format.name, frame.layout.name, frame.sample_rate
@@ -69,13 +70,17 @@ class Sink:
             self._resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
             self._shape = shape
         frame.pts = None  # nothing is to be cut or filled because of time stamps
-        self._append(frame)
+        try:
+            self._append(frame)
+        except av.FFmpegError:
+            self._resampler = self._shape = None  # it is in no state to go on
+            raise
 
     def flush(self) -> None:
         """Appends what the resampler still holds."""
         if self._resampler is not None:
             self._append(None)
-            self._resampler = None
+            self._resampler = self._shape = None
 
     def finish(self) -> Path:
         """Makes the file final and returns its path."""
