@@ -92,6 +92,7 @@ def test_english_has_many_names(language: str | None) -> None:
     Backend(1, language=language).close()
 
 
+@pytest.mark.slow
 def test_a_hung_worker_costs_its_window(engine: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     window = make_window((0.0, 2.0), (3.0, 5.0))
     expected = engine.decode([window])
