@@ -57,7 +57,7 @@ def tidy(text: str, *, names: Collection[str] = (), english: bool = True, cased:
 
 
 def _strip_fillers(text: str) -> str:
-    text = _NOISE.sub("", text).lstrip(" ,.…")
+    text = _NOISE.sub(lambda match: " " if match[0][0] == "," else "", text).lstrip(" ,.…")
     text = _AGAIN.sub(_say_once, text)
     text = _STUTTER.sub(lambda match: match[1], _TAIL.sub("", _ASIDE.sub(_close_gap, text)))
     after_hard = False
