@@ -219,6 +219,20 @@ class StorageFailed(DiarynotesError):
         return f"{self.where}: {self.why}. What had landed is safe; free space or grant access, then run again."
 
 
+class Unexpected(DiarynotesError):
+    """An error that nobody foresaw. Its own words may hold anything, so only its type is told."""
+
+    code = "unexpected"
+    retryable = True
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+    def __str__(self) -> str:
+        return f"Something went wrong that diarynotes does not know ({self.kind}). It will be tried again."
+
+
 class LeaseLost(DiarynotesError):
     """Another worker took the job over; whatever this one still writes must not count."""
 

@@ -6,7 +6,7 @@ Knows ids, codes and numbers only; no diary text ever passes through here.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,7 @@ _log = logging.getLogger("diarynotes")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a recording; `name` is the last part of `diarynotes.recording.<name>`."""
+    """Something that happened; to a recording where `recording_id` is one, to the whole run where it is empty."""
 
     name: str
     recording_id: str
@@ -66,8 +66,18 @@ def recording_postponed(recording_id: str, code: str, state: str) -> None:
     _tell("dead" if state == "dead" else "waiting", recording_id, code=code)
 
 
+def run_planned(ids: Sequence[str]) -> None:
+    """So many recordings are going to be worked on by this run."""
+    _tell("planned", "", count=len(ids))
+
+
+def engine_chosen(engine: str, reason: str) -> None:
+    """The engine was chosen for the person; `reason` is a sentence for them."""
+    _tell("engine_chosen", "", engine=engine, reason=reason)
+
+
 def _tell(name: str, recording_id: str, **facts: Any) -> None:
     event = Event(name, recording_id, facts)
-    _log.info("recording %s %s", recording_id, name, extra={"diarynotes": {"event": name, **facts}})
+    _log.info("%s %s", name, recording_id, extra={"diarynotes": {"event": name, "recording_id": recording_id, **facts}})
     for listener in tuple(_listeners):
         listener(event)

@@ -7,6 +7,7 @@ with us however we end; Prefect's built-in one outlives a killed parent. It star
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from typing import IO
 from diarynotes.errors import StorageFailed
 
 _START_TIMEOUT_S = 120.0
+_DRAIN_S = 30.0
 _SERVER_SETTINGS = {
     "PREFECT_UI_ENABLED": "0",
     "PREFECT__SERVER_EPHEMERAL": "1",  # Prefect's own mark: no schedulers and other services for many users
@@ -38,12 +40,15 @@ _SERVER_SETTINGS = {
 
 
 def quiet_prefect() -> None:
-    """Sets what Prefect reads from the environment at import, where the user has not: quiet, and nothing sent home."""
+    """Sets what Prefect reads from the environment at import, where the user has not: quiet, and nothing sent home.
+
+    Errors reach the person once, as a sentence of ours; Prefect would print them twice more, with their tracebacks.
+    """
     for name, value in {
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_LOGGING_LEVEL": "WARNING",
-        "PREFECT_LOGGING_INTERNAL_LEVEL": "ERROR",
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
     }.items():
         os.environ.setdefault(name, value)
 
@@ -121,17 +126,25 @@ class TemporaryServer:
 
 @contextmanager
 def reporting_to(url: str) -> Iterator[None]:
-    """Flows that run inside the block report to `url`, without Prefect's heartbeat.
+    """Flows that run inside the block report to `url`, without Prefect's heartbeat; their reports arrive before it ends.
 
     Prefect's crash detection is not relied on (our leases are), and its heartbeat costs a second at each flow's end.
     """
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     changes: AbstractContextManager[object] = temporary_settings(
         {PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     )
+    # It warns, on the person's screen, of events that it is still sending; the block waits for those anyway.
+    logging.getLogger("EventsWorker").setLevel(logging.ERROR)
     with changes:
-        yield
+        try:
+            yield
+        finally:
+            EventsWorker.drain_all(timeout=_DRAIN_S, at_exit=False)
+            APILogWorker.drain_all(timeout=_DRAIN_S, at_exit=False)
 
 
 def _free_port() -> int:

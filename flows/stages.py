@@ -1,0 +1,189 @@
+"""One function a stage: claim jobs in one state, do the work over all of them, move them on. Knows no order of stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from data_checks import CheckResult
+from diarynotes import observe
+from diarynotes.buckets import hash_object, local_copy
+from diarynotes.cost import price
+from diarynotes.diary import write_note
+from diarynotes.errors import DiarynotesError, SourceUnavailable, UncheckedNote
+from diarynotes.ingest import date_recording, diary_day, make_recording
+from diarynotes.models import BucketObject, Job, Priority, Recording, RecordingId, Usage
+from diarynotes.store import Landing, SourceFacts
+from diarynotes.transcribe import Heard, transcribe_recordings
+from diarynotes.validate import check_size
+from flows.claims import Claims
+from flows.gate import check_landings, turned_away
+from flows.hearing import Errand, examine, hear
+from flows.workshop import Wishes, Workshop
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """The recordings behind some objects, and the objects that could not be read."""
+
+    ids: tuple[RecordingId, ...]
+    problems: tuple[SourceUnavailable, ...]
+
+
+def register_objects(
+    shop: Workshop, objects: Sequence[BucketObject], *, owner: str, priority: Priority
+) -> Registration:
+    """Makes each object known by its content; an object that has not changed since last time is not read again."""
+    known = shop.store.known_sources([obj.uri for obj in objects], owner=owner)
+    ids: list[RecordingId] = []
+    fresh: list[tuple[Recording, SourceFacts]] = []
+    problems: list[SourceUnavailable] = []
+    for obj in objects:
+        seen = known.get(obj.uri)
+        if seen and (seen.size_bytes, seen.etag) == (obj.size_bytes, obj.version):
+            ids.append(seen.recording_id)
+            continue
+        try:
+            sha256 = hash_object(obj, limit_bytes=shop.settings.max_size_bytes)
+        except SourceUnavailable as problem:
+            problems.append(problem)
+            continue
+        recording = make_recording(obj, owner=owner, sha256=sha256, zone=shop.settings.zone, priority=priority)
+        fresh.append((recording, SourceFacts(obj.uri, obj.size_bytes, obj.version)))
+    for entry in shop.store.register(fresh) if fresh else ():
+        ids.append(entry.recording.id)
+        if entry.is_new:
+            observe.recording_registered(entry.recording.id, entry.recording.uri, entry.recording.size_bytes)
+    return Registration(tuple(ids), tuple(problems))
+
+
+def validate_recordings(shop: Workshop, ids: Sequence[RecordingId]) -> int:
+    """received -> validated: can it be decoded, how well can it be heard, when was it recorded?"""
+    with Claims(shop, "received", ids) as claims:
+        for job, recording, outcome in _in_sandbox(shop, claims, examine):
+            with claims.settling(job):
+                if isinstance(outcome, Exception):
+                    raise outcome
+                media, quality = outcome
+                dated = date_recording(recording, media.created_at)
+                shop.store.jobs.store_validated(job, replace(dated, media=media, quality=quality))
+                observe.recording_validated(job.recording_id, media.duration_s, quality.score)
+        return len(claims.jobs)
+
+
+def transcribe_claimed(shop: Workshop, ids: Sequence[RecordingId], *, wishes: Wishes) -> int:
+    """validated -> transcribed: the speech of many recordings through one engine."""
+    with shop.hearing, Claims(shop, "validated", ids) as claims:
+        if not claims.jobs:
+            return 0
+        engine = shop.engine(wishes)
+        jobs = {job.recording_id: job for job in claims.jobs}
+        durations: dict[RecordingId, float] = {}
+        for recording_id, result in transcribe_recordings(engine, _heard(shop, claims, durations)):
+            with claims.settling(jobs[recording_id]):
+                if isinstance(result, Exception):
+                    raise result
+                usage = Usage(provider="local", model=engine.model, seconds=durations[recording_id])
+                shop.store.jobs.store_transcript(jobs[recording_id], result, [price(usage)])
+                observe.recording_transcribed(recording_id, result.engine, result.trust)
+        return len(claims.jobs)
+
+
+def write_notes(shop: Workshop, ids: Sequence[RecordingId], *, wishes: Wishes) -> int:
+    """transcribed -> written: the first writer that answers makes the note."""
+    with Claims(shop, "transcribed", ids) as claims:
+        recordings = shop.store.recordings(claims.ids)
+        transcripts = shop.store.transcripts(claims.ids)
+        settings = shop.settings
+        for job in claims.remaining():
+            with claims.settling(job):
+                recorded_at = recordings[job.recording_id].recorded_at
+                day = diary_day(recorded_at, zone=settings.zone, day_start=settings.day_start)
+                note = write_note(transcripts[job.recording_id], day=day, writers=shop.writers(wishes))
+                shop.store.jobs.store_note(job, note, [price(usage) for usage in note.draft.usage])
+                observe.recording_written(job.recording_id, note.writer, note.degraded)
+        return len(claims.jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """How many jobs were taken on for landing, and what the data checks saw of them."""
+
+    count: int
+    checks: tuple[CheckResult, ...]
+
+
+def land_notes(shop: Workshop, ids: Sequence[RecordingId]) -> Landed:
+    """written -> landed: what passes the data checks goes into the warehouse; what fails is set aside, the rest lands."""
+    with shop.landing, Claims(shop, "written", ids) as claims:
+        if not claims.jobs:
+            return Landed(0, ())
+        landings = shop.store.landings(claims.jobs)
+        checks = check_landings(landings, max_duration_s=shop.settings.max_duration_s)
+        _store_checks(shop, checks)
+        failed = turned_away(checks)
+        jobs = {job.recording_id: job for job in claims.jobs}
+        for recording_id, codes in failed.items():
+            claims.fail(jobs[recording_id], UncheckedNote(codes))
+        passed = [landing for landing in landings if landing.recording.id not in failed]
+        shop.store.warehouse.land(passed)
+        _settle_landed(shop, claims, [jobs[landing.recording.id] for landing in passed], passed)
+        return Landed(len(claims.jobs), checks)
+
+
+def _store_checks(shop: Workshop, checks: Sequence[CheckResult]) -> None:
+    for check in checks:
+        shop.store.store_check(check.table, f"{check.rows} rows", success=check.passed, details=check.summary())
+
+
+def _settle_landed(shop: Workshop, claims: Claims, jobs: Sequence[Job], landings: Sequence[Landing]) -> None:
+    moved = {job.recording_id for job in shop.store.jobs.store_all_landed(jobs)}
+    for job, landing in zip(jobs, landings, strict=True):
+        with claims.settling(job):
+            if job.recording_id in moved:
+                observe.recording_landed(job.recording_id, landing.note.day.isoformat())
+
+
+def _heard(shop: Workshop, claims: Claims, durations: dict[RecordingId, float]) -> Iterator[Heard]:
+    """Decoded recordings as the engine asks for them; one that cannot be decoded is settled on the way."""
+    for job, _, outcome in _in_sandbox(shop, claims, hear):
+        if isinstance(outcome, Exception):
+            claims.fail(job, outcome)
+            continue
+        decoded, spans = outcome
+        audio = decoded.open()
+        durations[job.recording_id] = audio.duration_s
+        yield Heard(job.recording_id, audio, spans)
+
+
+def _in_sandbox(
+    shop: Workshop, claims: Claims, work: Callable[[Errand], T]
+) -> Iterator[tuple[Job, Recording, T | Exception]]:
+    """Each claimed job with what `work` made of its file in a child process, or with the error."""
+    recordings = shop.store.recordings(claims.ids)
+    with ExitStack() as copies:
+        errands: list[Errand] = []
+        ready: list[Job] = []
+        for job in claims.remaining():
+            try:
+                errands.append(_make_errand(shop, recordings[job.recording_id], copies))
+                ready.append(job)
+            except DiarynotesError as error:
+                yield job, recordings[job.recording_id], error
+        outcomes: Iterator[Any] = shop.sandbox.map(work, errands, wall_s=shop.settings.decode_timeout_s)
+        for job, outcome in zip(ready, outcomes, strict=True):
+            yield job, recordings[job.recording_id], outcome
+            if shop.stopping.is_set():
+                return
+
+
+def _make_errand(shop: Workshop, recording: Recording, copies: ExitStack) -> Errand:
+    check_size(recording.size_bytes, shop.limits)
+    path = copies.enter_context(local_copy(recording.uri))
+    if path.stat().st_size != recording.size_bytes:
+        raise SourceUnavailable(recording.uri, "has changed since it was picked up")
+    return Errand(path, shop.settings.spool, shop.limits, shop.settings.zone)

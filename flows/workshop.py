@@ -1,0 +1,150 @@
+"""What a process opens once and every task of its flows uses: the store, the sandbox, the engine, the writers.
+
+Never an input of a task: Prefect hashes and records inputs, and these hold connections, processes and secrets.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from diarynotes import observe
+from diarynotes.audio import sweep_spool
+from diarynotes.diary import Writer, open_writers
+from diarynotes.sandbox import Sandbox, SandboxLimits
+from diarynotes.settings import Settings, load_settings
+from diarynotes.store import open_store
+from diarynotes.store.store import Store
+from diarynotes.transcribe import Engine, choose_engine, open_engine
+from diarynotes.validate import Limits, warm_up
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What one run asks for in place of the settings."""
+
+    engine: str
+    model: str
+    language: str
+    writers: tuple[str, ...]
+
+
+class Workshop:
+    """Opens each thing when it is first asked for; closing it closes them all. Safe to use from several threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.stopping = threading.Event()
+        """Set when the person at the keyboard wants out: tasks hand back what they have not begun."""
+        self._lock = threading.RLock()
+        self._closing = ExitStack()
+        self._store: Store | None = None
+        self._sandbox: Sandbox | None = None
+        self._engines: dict[tuple[str, str, str], Engine] = {}
+        self.landing = threading.Lock()
+        """One landing at a time: two merges into one table of this process would only make one start over."""
+        self.hearing = threading.Lock()
+        """One task at a time feeds the engine, which uses the whole machine by itself."""
+
+    @property
+    def store(self) -> Store:
+        with self._lock:
+            if self._store is None:
+                settings = self.settings
+                opened = open_store(settings.database_url, settings.home, lease_s=settings.lease_s)
+                self._store = self._closing.enter_context(opened)
+            return self._store
+
+    @property
+    def sandbox(self) -> Sandbox:
+        with self._lock:
+            if self._sandbox is None:
+                settings = self.settings
+                sweep_spool(settings.spool)
+                limits = SandboxLimits(memory_bytes=settings.decode_memory_bytes)
+                self._sandbox = self._closing.enter_context(
+                    Sandbox(workers=settings.worker_count, limits=limits, warm_up=warm_up)
+                )
+            return self._sandbox
+
+    @property
+    def limits(self) -> Limits:
+        settings = self.settings
+        return Limits(
+            max_size_bytes=settings.max_size_bytes,
+            min_duration_s=settings.min_duration_s,
+            max_duration_s=settings.max_duration_s,
+            min_sample_rate_hz=settings.min_sample_rate_hz,
+        )
+
+    def wish(self, *, engine: str | None, model: str | None, language: str | None, writers: str | None) -> Wishes:
+        """The settings with what this run asks for in their place."""
+        settings = self.settings
+        return Wishes(
+            engine=engine or settings.engine,
+            model=model or settings.model,
+            language=language or settings.language,
+            writers=tuple(name.strip() for name in writers.split(",")) if writers else settings.writers,
+        )
+
+    def engine(self, wishes: Wishes) -> Engine:
+        """The engine for these wishes, kept open; another one in its place closes it first."""
+        key = (wishes.engine, wishes.model, wishes.language)
+        with self._lock:
+            if key not in self._engines:
+                self._close_engines()
+                self._engines[key] = self._open_engine(wishes)
+            return self._engines[key]
+
+    def writers(self, wishes: Wishes) -> tuple[Writer, ...]:
+        return open_writers(wishes.writers)
+
+    def close(self) -> None:
+        with self._lock:
+            self._close_engines()
+            self._closing.close()
+
+    def _open_engine(self, wishes: Wishes) -> Engine:
+        name, model = wishes.engine, wishes.model or None
+        if name == "auto":
+            choice = choose_engine(self.settings.models, model)
+            name, model = choice.name, choice.model
+            observe.engine_chosen(name, choice.reason)
+        return open_engine(
+            name,
+            model=model,
+            models=self.settings.models,
+            language=wishes.language or None,
+            workers=self.settings.worker_count,
+        )
+
+    def _close_engines(self) -> None:
+        for engine in self._engines.values():
+            engine.close()
+        self._engines.clear()
+
+
+_current: Workshop | None = None
+
+
+@contextmanager
+def open_workshop(settings: Settings) -> Iterator[Workshop]:
+    """The workshop of this process while the block runs."""
+    global _current
+    workshop = Workshop(settings)
+    _current = workshop
+    try:
+        yield workshop
+    finally:
+        _current = None
+        workshop.close()
+
+
+def current_workshop() -> Workshop:
+    """The open workshop; in a process that a Prefect worker started, one made from the environment."""
+    global _current
+    if _current is None:
+        _current = Workshop(load_settings())
+    return _current

@@ -1,0 +1,44 @@
+"""The command line. Commands live one file each beside this one; nothing heavy is imported until a command runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from diarynotes.errors import BadSettings, DiarynotesError
+
+
+class _Commands(click.Group):
+    """Turns our own errors into a sentence on stderr and an exit status, at one place."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except DiarynotesError as error:
+            click.echo(f"diarynotes: {error}", err=True)
+            sys.exit(2 if isinstance(error, BadSettings) else 1)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="diarynotes", message="%(prog)s %(version)s")
+@click.option("--home", metavar="FOLDER", help="Where diarynotes keeps its things (default: DIARYNOTES_HOME).")
+@click.pass_context
+def main(context: click.Context, home: str | None) -> None:
+    """Voice notes in, a diary out.
+
+    Point `run` at recordings; read the diary with `notes`, `show` and `query`; see what was set aside with `jobs`.
+    """
+    context.obj = home
+
+
+def _add_commands() -> None:
+    from diarynotes.cli import demo, doctor, jobs, query, read, run, write
+
+    for module in (run, read, query, jobs, write, doctor, demo):
+        for command in module.COMMANDS:
+            main.add_command(command)
+
+
+_add_commands()

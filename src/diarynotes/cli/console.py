@@ -1,0 +1,101 @@
+"""What a person sees in the terminal: progress bars on stderr, tables and diary pages on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from diarynotes.observe import Event, listening
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_STAGES = {"validated": "Checking", "transcribed": "Listening", "written": "Writing", "landed": "Landing"}
+_ENDS = frozenset({"quarantined", "waiting", "dead"})
+
+
+@contextmanager
+def progress_bars() -> Iterator[None]:
+    """One bar a stage, fed by the events of this process; gone when the block ends."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bars = {name: progress.add_task(title, total=None) for name, title in _STAGES.items()}
+        passed: dict[str, set[str]] = {name: set() for name in _STAGES}
+
+        def follow(event: Event) -> None:
+            if event.name == "planned":
+                for bar in bars.values():
+                    progress.update(bar, total=event.facts["count"])
+            elif event.name in bars:
+                passed[event.name].add(event.recording_id)
+                progress.advance(bars[event.name])
+            elif event.name in _ENDS:
+                # What was set aside is no longer waited for by the stages that it did not reach.
+                for name in bars:
+                    if event.recording_id not in passed[name]:
+                        _shorten(progress, bars[name])
+
+        with listening(follow):
+            yield
+
+
+def _shorten(progress: Progress, bar: TaskID) -> None:
+    total = next(task.total for task in progress.tasks if task.id == bar)
+    if total:
+        progress.update(bar, total=total - 1)
+
+
+@contextmanager
+def tell_choices() -> Iterator[None]:
+    """Says which engine was chosen, and why, as soon as that is known."""
+
+    def follow(event: Event) -> None:
+        if event.name == "engine_chosen":
+            say(event.facts["reason"])
+
+    with listening(follow):
+        yield
+
+
+def name_source(uri: str) -> str:
+    """A local file's path as the person knows it; a bucket's URI as it is."""
+    return unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table on stdout; cells are shown as they are, never read as markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def print_markdown(text: str) -> None:
+    """A page on stdout, set for the terminal; plain Markdown where the output goes into a file or a pipe."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+    from rich.padding import Padding
+
+    console = Console()
+    if console.is_terminal:
+        console.print(Padding(Markdown(text), (1, 2)), width=min(console.width, 100))
+    else:
+        console.file.write(text.rstrip() + "\n\n")
+
+
+def say(text: str) -> None:
+    """A line for the person at the keyboard; on stderr, so that stdout stays what was asked for."""
+    import click
+
+    click.echo(text, err=True)

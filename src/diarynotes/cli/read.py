@@ -1,0 +1,60 @@
+"""`diarynotes notes` and `show`: reading the diary."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+import click
+
+from diarynotes.cli.console import print_markdown
+from diarynotes.cli.run import describe_note, print_notes
+from diarynotes.errors import BadSettings
+from diarynotes.settings import load_settings
+
+
+@click.command()
+@click.option("--owner", metavar="NAME", help="Whose notes (default: everybody's in this home).")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Only the notes of this day.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@click.pass_obj
+def notes(home: str | None, owner: str | None, day: datetime | None, limit: int, as_json: bool) -> None:
+    """List notes, the newest day first."""
+    from diarynotes.store import open_store
+
+    settings = load_settings(home=home)
+    only = day.date() if day else None
+    with open_store(settings.database_url, settings.home) as store:
+        found = [describe_note(entry) for entry in store.notes(owner=owner, since=only, until=only, limit=limit)]
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+    elif found:
+        print_notes(found)
+    else:
+        click.echo("There are no notes yet. Make some with: diarynotes run FOLDER")
+
+
+@click.command()
+@click.argument("id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print the note as one JSON object.")
+@click.pass_obj
+def show(home: str | None, id: str, as_json: bool) -> None:  # noqa: A002
+    """Show one note in full. ID is a note's or a recording's id, or its first characters, or a file's name."""
+    from diarynotes.diary import note_as_json, note_as_markdown
+    from diarynotes.store import open_store
+
+    settings = load_settings(home=home)
+    with open_store(settings.database_url, settings.home) as store:
+        found = store.notes(prefix=id, limit=2) or [
+            entry for entry in store.notes() if entry.recording.uri.rpartition("/")[2] == id
+        ]
+    if len(found) != 1:
+        raise BadSettings("ID", f"'{id}' begins {'more than one' if found else 'no'} note's or recording's id.")
+    if as_json:
+        click.echo(json.dumps({**describe_note(found[0]), **note_as_json(found[0].note)}, ensure_ascii=False))
+    else:
+        print_markdown(note_as_markdown(found[0].note, found[0].recording))
+
+
+COMMANDS = (notes, show)

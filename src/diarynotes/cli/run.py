@@ -1,0 +1,142 @@
+"""`diarynotes run`: recordings in, a landed diary out, through the Prefect flow."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from diarynotes.cli.console import name_source, print_table, say
+from diarynotes.settings import Settings, load_settings
+
+ALL_LANDED, FAILED, SET_ASIDE, INTERRUPTED = 0, 1, 3, 130
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
+@click.option("--owner", metavar="NAME", help="Whose recordings they are.")
+@click.option("--engine", metavar="NAME", help="auto, whisper or pocketsphinx.")
+@click.option("--model", metavar="NAME", help="A Whisper model's name, or the path of its weights.")
+@click.option("--language", metavar="CODE", help="Force a language, such as en or de.")
+@click.option("--writer", metavar="NAME", help="The writer; a chain is separated by commas.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
+@click.pass_obj
+def run(home: str | None, sources: tuple[str, ...], as_json: bool, **wishes: str | None) -> None:
+    """Turn recordings into diary notes.
+
+    SOURCE is a file, a folder or a bucket's URI. What has landed before is not done again.
+
+    Exit status: 0 every recording has its note; 3 some were set aside as bad input and the rest landed; 1 something
+    failed that a retry may mend; 2 wrong usage.
+    """
+    outcome = run_sources(load_settings(home=home), sources, quiet=as_json, **wishes)
+    if as_json:
+        click.echo(json.dumps(outcome, ensure_ascii=False))
+    else:
+        print_outcome(outcome)
+    sys.exit(exit_status(outcome))
+
+
+def run_sources(settings: Settings, sources: Sequence[str], *, quiet: bool, **wishes: str | None) -> dict[str, Any]:
+    """Runs the flow over the sources and says what came of it, in the shape that `run --json` prints."""
+    from diarynotes.cli.session import run_flow
+
+    located = [source if "://" in source else str(Path(source).expanduser().absolute()) for source in sources]
+    try:
+        return run_flow(settings, located, describe_outcome, quiet=quiet, **wishes)
+    except KeyboardInterrupt:
+        say("Stopped. What had landed stays; run the same command again to go on.")
+        sys.exit(INTERRUPTED)
+
+
+def describe_outcome(store: Any, report: Any) -> dict[str, Any]:
+    """Where the recordings of a run stand now: counts by state, the notes that landed in it, and the problems."""
+    lines = store.jobs.list(report.ids) if report.ids else []
+    landed = [line.job.recording_id for line in lines if line.job.state == "landed"]
+    fresh = [recording_id for recording_id in landed if recording_id not in report.landed_before]
+    stored = store.notes(recording_ids=fresh) if fresh else []
+    problems = [
+        {"source": name_source(line.uri), "code": line.job.error_code, "message": line.job.error_message}
+        for line in lines
+        if line.job.state in ("quarantined", "waiting", "dead")
+    ]
+    problems += [
+        {"source": name_source(problem.uri), "code": problem.code, "message": str(problem)}
+        for problem in report.problems
+    ]
+    return {
+        "recordings": len(report.ids),
+        "landed": len(fresh),
+        "skipped": sum(line.job.state in ("discarded", "erased") for line in lines) + len(landed) - len(fresh),
+        "quarantined": sum(line.job.state == "quarantined" for line in lines),
+        "waiting": sum(line.job.state == "waiting" for line in lines),
+        "dead": sum(line.job.state == "dead" for line in lines),
+        "notes": [describe_note(entry) for entry in sorted(stored, key=lambda entry: entry.recording.recorded_at)],
+        "problems": problems,
+    }
+
+
+def describe_note(stored: Any) -> dict[str, Any]:
+    """A landed note as `run` and `notes` list it."""
+    note, transcript = stored.note, stored.transcript
+    return {
+        "recording_id": note.recording_id,
+        "source": name_source(stored.recording.uri),
+        "day": note.day.isoformat(),
+        "title": note.draft.title,
+        "mood": note.draft.mood.label,
+        "engine": transcript.engine,
+        "model": transcript.model,
+        "writer": note.writer,
+        "trust": round(transcript.trust, 2),
+        "degraded": note.degraded or transcript.degraded,
+        "cost_usd": None if stored.usd is None else float(stored.usd),
+    }
+
+
+def exit_status(outcome: dict[str, Any]) -> int:
+    """A failure that a retry may mend outweighs bad input, which outweighs success."""
+    set_aside = outcome["quarantined"]
+    if outcome["waiting"] or outcome["dead"] or len(outcome["problems"]) > set_aside:
+        return FAILED
+    return SET_ASIDE if set_aside else ALL_LANDED
+
+
+def print_outcome(outcome: dict[str, Any]) -> None:
+    """The outcome as tables and a sentence."""
+    if outcome["notes"]:
+        print_notes(outcome["notes"])
+    if outcome["problems"]:
+        rows = [(Path(problem["source"]).name, problem["code"], problem["message"]) for problem in outcome["problems"]]
+        print_table("Not in the diary", ("file", "reason", "what it means"), rows)
+    click.echo(_summarise(outcome))
+
+
+def print_notes(notes: Sequence[dict[str, Any]]) -> None:
+    """Notes as a table, one a line."""
+    rows = [
+        (Path(note["source"]).name, note["day"], note["title"], note["mood"], note["engine"], f"{note['trust']:.2f}")
+        for note in notes
+    ]
+    print_table("", ("file", "day", "title", "mood", "engine", "trust"), rows)
+
+
+def _summarise(outcome: dict[str, Any]) -> str:
+    if not outcome["recordings"] and not outcome["problems"]:
+        return "There is no file to be seen there."
+    parts = [f"{outcome['landed']} landed"] if outcome["landed"] else ["Nothing is new"]
+    names = {
+        "skipped": "already in the diary",
+        "quarantined": "set aside",
+        "waiting": "to be tried again",
+        "dead": "given up",
+    }
+    parts += [f"{outcome[key]} {words}" for key, words in names.items() if outcome[key]]
+    return f"{', '.join(parts)}."
+
+
+COMMANDS = (run,)

@@ -1,0 +1,85 @@
+"""One run of the flow in this process: finds or starts Prefect's API, opens the workshop, shows progress, closes all.
+
+What takes long starts side by side: Prefect's temporary server, the database, and the imports.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import Any, TypeVar
+
+from diarynotes.cli.console import progress_bars, tell_choices
+from diarynotes.prefect_api import TemporaryServer, configured_url, reporting_to
+from diarynotes.settings import Settings
+
+T = TypeVar("T")
+
+
+def run_flow(
+    settings: Settings,
+    sources: Sequence[str],
+    describe: Callable[[Any, Any], T],
+    *,
+    quiet: bool,
+    **wishes: str | None,
+) -> T:
+    """Runs the diary flow and returns `describe(store, report)`. Raises what the flow raises, KeyboardInterrupt too."""
+    with ExitStack() as opened:
+        server = None
+        url = configured_url()
+        if url is None:
+            server = TemporaryServer(settings.home / "prefect")
+            opened.callback(server.stop)
+        from flows.workshop import open_workshop
+
+        workshop = opened.enter_context(open_workshop(settings))
+        _warm_up_beside(workshop)
+        store = workshop.store
+        from flows.diary import diary
+
+        if server is not None:
+            server.wait()
+        opened.enter_context(_leaving_at_the_second_interrupt())
+        opened.enter_context(tell_choices())
+        if not quiet:
+            opened.enter_context(progress_bars())
+        with reporting_to(url or server.url):  # type: ignore[union-attr]
+            report = diary(list(sources), retry_waiting=True, **wishes)
+        return describe(store, report)
+
+
+def _warm_up_beside(workshop: Any) -> None:
+    """Starts what the first stages need while this thread waits for servers."""
+
+    def warm_up() -> None:
+        import data_checks
+
+        data_checks.warm_up()
+
+    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+    _ = workshop.sandbox
+
+
+@contextmanager
+def _leaving_at_the_second_interrupt() -> Iterator[None]:
+    """The first Ctrl-C lets tasks hand back their work; the second leaves at once, which every stage survives."""
+    usual = signal.getsignal(signal.SIGINT)
+    count = 0
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal count
+        count += 1
+        if count > 1:
+            os._exit(130)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)

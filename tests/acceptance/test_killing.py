@@ -1,0 +1,74 @@
+"""Anything may be killed or frozen at any moment: no recording is lost, none is done twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diarynotes.settings import load_settings
+from diarynotes.store import open_store, verify
+
+pytestmark = pytest.mark.slow
+
+ENGINE = ("--engine", "scripted")
+
+
+def assert_each_once(command_line: Any, count: int) -> None:
+    """One transcript and one current note a recording, and a warehouse that equals Postgres."""
+    for table, per_recording in (("recordings", 1), ("transcripts", 1), ("notes", 1)):
+        answer = command_line.call(
+            "query",
+            f"select count(*) as rows, count(distinct {'id' if table == 'recordings' else 'recording_id'}) as recordings from {table}",
+            "--json",
+        )
+        assert answer.json == [{"rows": count * per_recording, "recordings": count}], table
+    settings = load_settings(command_line.environment)
+    with open_store(settings.database_url, settings.home) as store:
+        assert verify(store, settings.warehouse) == ()
+
+
+def test_killed_at_twenty_moments_then_run_again(command_line: Any, make_notes: Any, tmp_path: Path) -> None:
+    notes = make_notes(tmp_path / "notes", 40)
+    chance = random.Random(9)
+    for _ in range(20):
+        process = command_line.start("run", str(tmp_path / "notes"), "--json", *ENGINE)
+        try:
+            process.communicate(timeout=chance.uniform(0.5, 9.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+    last = command_line.call("run", str(tmp_path / "notes"), "--json", *ENGINE)
+    assert last.status == 0, last.err
+    assert last.json["recordings"] == len(notes)
+    assert last.json["landed"] + last.json["skipped"] == len(notes)
+    assert_each_once(command_line, len(notes))
+
+
+def test_two_runs_over_one_folder_at_the_same_time(command_line: Any, make_notes: Any, tmp_path: Path) -> None:
+    notes = make_notes(tmp_path / "notes", 40)
+    both = [command_line.start("run", str(tmp_path / "notes"), "--json", *ENGINE) for _ in range(2)]
+    for process in both:
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+    assert_each_once(command_line, len(notes))
+
+
+def test_a_frozen_run_that_thaws_too_late_writes_nothing(command_line: Any, make_notes: Any, tmp_path: Path) -> None:
+    notes = make_notes(tmp_path / "notes", 40)
+    short_lease = {"DIARYNOTES_LEASE_S": "3"}
+    frozen = command_line.start("run", str(tmp_path / "notes"), "--json", *ENGINE, **short_lease)
+    with pytest.raises(subprocess.TimeoutExpired):
+        frozen.communicate(timeout=5.0)
+    os.kill(frozen.pid, signal.SIGSTOP)
+    rescuer = command_line.call("run", str(tmp_path / "notes"), "--json", *ENGINE, **short_lease)
+    assert rescuer.status == 0, rescuer.err
+    os.kill(frozen.pid, signal.SIGCONT)
+    frozen.communicate(timeout=300)
+    assert frozen.returncode == 0
+    assert_each_once(command_line, len(notes))
