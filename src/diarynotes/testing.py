@@ -8,10 +8,12 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Sequence
+from datetime import date
 
 import numpy as np
 
-from diarynotes.models import Window, WindowText
+from diarynotes.errors import WriterFailed
+from diarynotes.models import Draft, Transcript, Window, WindowText
 
 SENTENCES = (
     "I walked to the river this morning and the water was very high.",
@@ -70,3 +72,21 @@ class ScriptedEngine:
     def _line(self, window: Window) -> str:
         samples = np.ascontiguousarray(window.samples, dtype=np.float32)
         return self.texts[zlib.crc32(samples.tobytes()) % len(self.texts)]
+
+
+class ScriptedWriter:
+    """A writer that gives its draft, or fails as it was told, whatever was said; it counts how often it was asked."""
+
+    name = "scripted"
+    prompt_version = "1"
+
+    def __init__(self, answer: Draft | WriterFailed, *, model: str = "lines", degraded: bool = False) -> None:
+        self.answer, self.model, self.degraded = answer, model, degraded
+        self.asked = 0
+
+    def write(self, transcript: Transcript, *, day: date) -> Draft:  # noqa: ARG002
+        """The draft it was made with; raises what it was made with if that is an error."""
+        self.asked += 1
+        if isinstance(self.answer, WriterFailed):
+            raise self.answer
+        return self.answer

@@ -233,7 +233,11 @@ def test_a_long_ramble_becomes_a_selection_over_all_of_it() -> None:
 
 
 def test_time_grows_with_the_length_and_no_faster() -> None:
-    texts = ["I spent the day with Anna in the garden.", "i have to call tom tomorrow and buy bread", "No wait, Friday."]
+    texts = [
+        "I spent the day with Anna in the garden.",
+        "i have to call tom tomorrow and buy bread",
+        "No wait, Friday.",
+    ]
 
     def seconds(count: int) -> float:
         start = time.process_time()
@@ -252,7 +256,11 @@ def test_the_same_transcript_gives_the_same_note() -> None:
 
 
 def test_repetitions_are_said_once_with_the_evidence_of_both() -> None:
-    said = [Sentence("I keep going back.", (0,)), Sentence("It rains.", (1,)), Sentence("I keep going back, honestly.", (2,))]
+    said = [
+        Sentence("I keep going back.", (0,)),
+        Sentence("It rains.", (1,)),
+        Sentence("I keep going back, honestly.", (2,)),
+    ]
     assert drop_repeats(said) == [Sentence("I keep going back.", (0, 2)), said[1]]
 
 
@@ -260,7 +268,9 @@ _SPEECH = st.lists(
     st.one_of(
         st.text(max_size=80),
         st.lists(
-            st.sampled_from("no wait i have to tomorrow um the and , . ? monday not 9 nine hundred tom 's don't I Anna".split()),
+            st.sampled_from(
+                "no wait i have to tomorrow um the and , . ? monday not 9 nine hundred tom 's don't I Anna".split()
+            ),
             max_size=25,
         ).map(" ".join),
     ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from diarynotes.diary.figures import is_number_word
-from diarynotes.diary.words import AUXILIARIES, MONTHS, PREPOSITIONS, PRONOUNS, WEEKDAYS, WORD, fold
+from diarynotes.diary.words import AUXILIARIES, MONTHS, PREPOSITIONS, PRONOUNS, STOPWORDS, WEEKDAYS, WORD, fold
 from diarynotes.models import Sentence
 
 _STRONG = (
@@ -100,6 +100,7 @@ def _replace(before: str, old: str | None, new: str, *, sure: bool) -> str | Non
         return None
     head, tail = before[: place[0]], before[place[1] :].rstrip(" .!?…,")
     repeats = bool(tail) and fold(rest)[: len(fold(tail))] == fold(tail)
+    sure = sure and (kind != "name" or _may_follow(rest))
     if not sure and not repeats and (tail or not _may_follow(rest)):
         return None
     if tail and not repeats:
@@ -112,7 +113,9 @@ def _replace(before: str, old: str | None, new: str, *, sure: bool) -> str | Non
 def _drop_shared_noun(before: str, new: str) -> str:
     """ "bed four, no, bed five": without the word that stands before both numbers."""
     words, first = fold(before)[-2:-1], WORD.match(new)
-    return new[first.end() :].lstrip() if first and words == [first[0].lower()] else new
+    if not first or words != [first[0].lower()] or _kind(words):
+        return new
+    return new[first.end() :].lstrip()
 
 
 def _may_follow(rest: str) -> bool:
@@ -145,8 +148,10 @@ def _items(text: str) -> list[tuple[int, int, str]]:
     """Everything in `text` that can be corrected: start, end and kind; words of one number are one thing."""
     items: list[tuple[int, int, str]] = []
     for match in WORD.finditer(text):
-        kind = _kind([match[0].lower()]) or ("name" if match[0][0].isupper() and match.start() else "")
-        if not kind or match[0] == "I" or match[0].startswith(("I'", "I’")):
+        kind = _kind([match[0].lower()]) or (
+            "name" if match[0][0].isupper() and match[0].lower() not in STOPWORDS else ""
+        )
+        if not kind or (kind == "name" and match[0].startswith(("I'", "I’"))):
             continue
         if (
             items

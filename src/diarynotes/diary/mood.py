@@ -40,6 +40,7 @@ _OWN_FEELING = re.compile(
     r"we're|we were|made me|makes me)\b",
     re.IGNORECASE,
 )
+_JOINT = re.compile(r"\s+and\s+", re.IGNORECASE)  # of "but", VADER itself takes account
 _MIXED = 0.5
 """How much of the stronger side the weaker one must reach for a mood to be mixed."""
 
@@ -66,6 +67,11 @@ class MoodReader:
     def _has_nothing_good(self, text: str) -> bool:
         return all(self._vader.lexicon.get(word, 0.0) <= 0 for word in fold(text))
 
+    def _clauses(self, text: str) -> list[str]:
+        """A sentence that is glad and sorry at once in its parts, so that the one does not hide the other."""
+        values = [self._vader.lexicon.get(word, 0.0) for word in fold(text)]
+        return [text, *_JOINT.split(text)] if values and min(values) < 0 < max(values) else [text, ""]
+
     def read(self, texts: Sequence[str]) -> Mood:
         """The mood of all sentences together: mixed where good and bad are near one another in strength.
 
@@ -73,10 +79,11 @@ class MoodReader:
         """
         good, bad, weights = 0.0, 0.0, 0.0
         for text in texts:
-            score = self.score(text)
             weight = _OWN_WEIGHT if _OWN_FEELING.search(text) else 1.0
-            good, bad = good + weight * max(score, 0.0), bad - weight * min(score, 0.0)
-            weights += weight if score else 0.25
+            scores = [self.score(clause) for clause in self._clauses(text)]
+            good += weight * max(*scores, 0.0)
+            bad -= weight * min(*scores, 0.0)
+            weights += weight if any(scores) else 0.25
         score = round((good - bad) / weights, 3) if weights else 0.0
         strength = max(good, bad)
         if strength < 0.3 or strength / max(len(texts), 1) < 0.04:

@@ -1,0 +1,112 @@
+"""Grounding: what no moment of speech carries is dropped or flagged, and what was said stays."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from diarynotes.diary.grounding import check_note, ground
+from diarynotes.models import DiaryNote, Draft, Mood, Segment, Sentence, Todo, Transcript
+
+SEGMENTS = (
+    "We agreed on a budget of forty two thousand euros, not fifty.",
+    "I am not going to quit, but I will write to Marcus on Monday.",
+    "It wasn't sad, not really.",
+    "Pick up code four four nine two.",
+)
+SAID = Transcript("t", "r", "fake", "fake", "en", tuple(Segment(0, 1, text) for text in SEGMENTS), 1.0)
+
+
+def draft(*body: Sentence, **parts: object) -> Draft:
+    return Draft(**{"title": "Budget", "summary": "", "mood": Mood("neutral", 0.0), "body": body, **parts})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "evidence"),
+    [
+        ("We agreed on a budget of 42,000 euros.", (0,)),
+        ("The budget we agreed on is forty two thousand euros, not fifty.", (0,)),
+        ("I am not going to quit.", (1,)),
+        ("I will write to Marcus on Monday.", (1,)),
+        ("It wasn't really sad.", (2,)),
+        ("The code is 4492.", (3,)),
+        ("It is what it is.", (2,)),
+    ],
+)
+def test_what_was_said_stays_as_it_is(text: str, evidence: tuple[int, ...]) -> None:
+    before = draft(Sentence(text, evidence))
+    assert ground(before, SAID) == (before, ())
+
+
+@pytest.mark.parametrize(
+    ("sentence", "code"),
+    [
+        (Sentence("We agreed on a budget.", ()), "no_evidence"),
+        (Sentence("We agreed on a budget.", (4, -1)), "no_evidence"),
+        (Sentence("We agreed on a budget of 45,000 euros.", (0,)), "wrong_number"),
+        (Sentence("We agreed on a budget of forty euros.", (0,)), "wrong_number"),
+        (Sentence("The code is 4492.", (2,)), "wrong_number"),
+        (Sentence("The weather was lovely in Spain.", (1,)), "not_said"),
+    ],
+)
+def test_what_was_not_said_is_dropped(sentence: Sentence, code: str) -> None:
+    grounded, findings = ground(draft(sentence), SAID)
+    assert grounded.body == ()
+    assert [finding.code for finding in findings] == [code]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "code"),
+    [
+        (Sentence("I am going to quit.", (1,)), "negation"),
+        (Sentence("It was sad, really.", (2,)), "negation"),
+        (Sentence("I won't write to Marcus.", (1,)), "negation"),
+        (Sentence("Marcus deserves a letter, a long angry one, on Monday; I write.", (1,)), "doubtful"),
+    ],
+)
+def test_what_is_in_doubt_is_flagged_and_stays(sentence: Sentence, code: str) -> None:
+    grounded, findings = ground(draft(sentence), SAID)
+    assert grounded.body == (sentence,)
+    assert [finding.code for finding in findings] == [code]
+
+
+def test_evidence_that_does_not_exist_is_taken_away() -> None:
+    grounded, _ = ground(draft(Sentence("It wasn't sad.", (2, 99, 2))), SAID)
+    assert grounded.body[0].evidence == (2,)
+
+
+def test_names_todos_and_questions_nobody_said_are_dropped() -> None:
+    parts = {
+        "people": ("Marcus", "Elena"),
+        "places": ("Spain",),
+        "todos": (Todo("Write to Marcus on Monday"), Todo("Pick up code 4493")),
+        "questions": ("What about the yacht?",),
+    }
+    grounded, findings = ground(draft(**parts), SAID)
+    assert grounded.people == ("Marcus",)
+    assert grounded.places == ()
+    assert grounded.todos == (Todo("Write to Marcus on Monday"),)
+    assert grounded.questions == ()
+    assert [finding.where for finding in findings] == ["people", "places", "todos", "questions"]
+
+
+def test_a_number_in_the_title_that_nobody_said_is_flagged() -> None:
+    _, findings = ground(draft(title="50,000 euros", summary="42,000 euros"), SAID)
+    assert [(finding.code, finding.where) for finding in findings] == [("wrong_number", "title")]
+
+
+def test_findings_hold_no_diary_text() -> None:
+    _, findings = ground(draft(Sentence("Secret weather in Spain.", (1,)), people=("Elena",)), SAID)
+    assert len(findings) == 2
+    assert not any(word in finding.message for finding in findings for word in ("Secret", "Spain", "Elena", "quit"))
+
+
+def test_a_note_is_told_to_be_empty_or_a_selection() -> None:
+    def codes(*body: Sentence) -> list[str]:
+        note = DiaryNote("n", "t", "r", date(2026, 6, 10), draft(*body), "w", "m", "1", degraded=False)
+        return [finding.code for finding in check_note(note, SAID)]
+
+    assert codes() == ["empty_note"]
+    assert codes(Sentence("a", (0,))) == ["selection"]
+    assert codes(Sentence("a", (0, 1)), Sentence("b", (2, 3))) == []
