@@ -24,6 +24,8 @@ _EXTRAS = {"gs": "gcs", "s3": "s3", "az": "azure"}
 """The schemes of remote buckets and the extra that installs each one's file system."""
 
 _BLOCK_BYTES = 1 << 20
+_LAST_TIME_S = 253_402_214_400.0
+"""The last day that a datetime can hold, s since 1970; file systems hold later ones."""
 _REMOTE_VERSIONS = ("etag", "ETag", "generation", "md5Hash", "version_id")
 _REMOTE_TIMES = ("updated", "LastModified", "last_modified", "mtime", "created")
 
@@ -137,7 +139,7 @@ def _local_uri(path: str) -> str:
 
 
 def _local_object(path: str, status: os.stat_result) -> BucketObject:
-    modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
+    modified_at = datetime.fromtimestamp(min(max(status.st_mtime, 0.0), _LAST_TIME_S), UTC)
     return BucketObject(_local_uri(path), status.st_size, _local_version(status), modified_at)
 
 

@@ -117,6 +117,12 @@ def test_a_tree_deeper_than_the_stack_is_read(tmp_path: Path) -> None:
     assert only(tmp_path).uri == str(deep / "a.wav")
 
 
+@pytest.mark.parametrize(("mtime_s", "year"), [(2**50, 9999), (-(2**40), 1970)])
+def test_an_impossible_file_time_does_not_stop_the_listing(mtime_s: int, year: int) -> None:
+    status = os.stat_result((0o100644, 1, 1, 1, 0, 0, 5, 0, mtime_s, 0))
+    assert buckets._local_object("/a.wav", status).modified_at.year == year
+
+
 @pytest.mark.parametrize("source", ["no/such/folder", "/no/such.wav", "file:///no/such.wav", "nul\0byte"])
 def test_a_missing_source_is_the_users_to_mend(source: str) -> None:
     with pytest.raises(BadSettings):

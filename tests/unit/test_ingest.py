@@ -2,6 +2,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from diarynotes.ingest import date_from_name, date_recording, diary_day, make_recording
 from diarynotes.models import BucketObject, Recording
@@ -93,6 +95,17 @@ def test_reads_the_date_that_a_recorder_wrote(name: str, local: str) -> None:
 )
 def test_a_name_without_a_plausible_date_has_none(name: str) -> None:
     assert date_from_name(name, BERLIN, now=NOW) is None
+
+
+PIECES = ["2026", "20260524", "05", "24", "18", "30", "99", "0000", "9999", "-", "_", ".", ":", " ", "\n", "+", " at "]
+PIECES += ["T", "PM", "Z", "+02:00", "-0700", "Nov", "5", "WA0001", "Voice 001_", "٢٠٢٦"]
+
+
+@settings(max_examples=500, derandomize=True, deadline=None)
+@given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=14).map("".join)))
+def test_any_name_gives_a_plausible_date_or_none(name: str) -> None:
+    found = date_from_name(name, BERLIN, now=NOW)
+    assert found is None or datetime(1990, 1, 1, tzinfo=UTC) <= found <= NOW + timedelta(days=1)
 
 
 def test_a_date_may_lie_one_day_ahead_but_no_more() -> None:
