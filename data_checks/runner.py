@@ -91,7 +91,7 @@ def _open_context() -> Any:
     except ImportError as error:
         raise NotInstalled("Great Expectations", "pip install great-expectations") from error
     context = great_expectations.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)  # they take longer than the checks
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)  # they would write on the terminal
     return context
 
 
