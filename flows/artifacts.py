@@ -49,6 +49,5 @@ def publish_report(shop: Workshop, ids: Sequence[RecordingId], checks: Sequence[
 
 def _describe(states: Counter[str], checks: Sequence[CheckResult]) -> str:
     counts = "\n".join(f"| {state} | {count} |" for state, count in sorted(states.items()))
-    return (
-        f"## Recordings\n\n| state | recordings |\n|---|---|\n{counts}\n\n## Data checks\n\n{to_markdown(merge_results(checks))}\n"
-    )
+    rules = to_markdown(merge_results(checks))
+    return f"## Recordings\n\n| state | recordings |\n|---|---|\n{counts}\n\n## Data checks\n\n{rules}\n"

@@ -34,6 +34,7 @@ _CHUNKS = (25, 100)
 """The smallest and the largest chunk of recordings that travels through the stages together."""
 _PATIENCE_S = 0.5
 """How long to wait before looking again at recordings that another worker holds."""
+_RUNNER: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,9 @@ class RunReport:
     problems: tuple[SourceUnavailable, ...]
 
 
-def may_retry(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+def may_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Whether the error tree says that another try may help."""
-    return getattr(state.result(raise_on_failure=False), "retryable", False)
+    return bool(getattr(state.result(raise_on_failure=False), "retryable", False))
 
 
 def _name_run() -> str:
@@ -58,7 +59,6 @@ def _name_run() -> str:
 
 
 _shell: dict[str, Any] = {
-    "task_run_name": "{label}",
     "retries": 2,
     "retry_delay_seconds": [1, 5],
     "retry_condition_fn": may_retry,
@@ -68,34 +68,34 @@ _shell: dict[str, Any] = {
 
 
 @task(name="register", **_shell)
-def register(objects: Sequence[BucketObject], owner: str, priority: Priority, label: str) -> stages.Registration:
+def register(objects: Sequence[BucketObject], owner: str, priority: Priority) -> stages.Registration:
     return stages.register_objects(current_workshop(), objects, owner=owner, priority=priority)
 
 
 @task(name="validate", **_shell)
-def validate(ids: Sequence[RecordingId], label: str) -> int:
+def validate(ids: Sequence[RecordingId]) -> int:
     return stages.validate_recordings(current_workshop(), ids)
 
 
 @task(name="transcribe", **_shell)
-def transcribe(ids: Sequence[RecordingId], wishes: Wishes, label: str) -> int:
+def transcribe(ids: Sequence[RecordingId], wishes: Wishes) -> int:
     return stages.transcribe_claimed(current_workshop(), ids, wishes=wishes)
 
 
 @task(name="write", **_shell)
-def write(ids: Sequence[RecordingId], wishes: Wishes, label: str) -> int:
+def write(ids: Sequence[RecordingId], wishes: Wishes) -> int:
     return stages.write_notes(current_workshop(), ids, wishes=wishes)
 
 
 @task(name="land", **_shell)
-def land(ids: Sequence[RecordingId], label: str) -> stages.Landed:
+def land(ids: Sequence[RecordingId]) -> stages.Landed:
     return stages.land_notes(current_workshop(), ids)
 
 
 @flow(
     name="diary",
     flow_run_name=_name_run,
-    task_runner=ThreadPoolTaskRunner(max_workers=8),
+    task_runner=_RUNNER,
     persist_result=False,
 )
 def diary(
@@ -142,8 +142,8 @@ def _pick_up(shop: Workshop, sources: Sequence[str], owner: str, priority: Prior
     problems: list[SourceUnavailable] = []
     objects = [obj for source in sources for obj in list_objects(source, on_problem=problems.append)]
     futures = [
-        register.submit(chunk, owner, priority, label)
-        for chunk, label in _label_chunks("register", objects, _REGISTER_CHUNK)
+        register.with_options(task_run_name=f"register {label}").submit(chunk, owner, priority)
+        for chunk, label in _label_chunks(objects, _REGISTER_CHUNK)
     ]
     registrations = [future.result() for future in futures]
     ids = tuple(dict.fromkeys(found for registration in registrations for found in registration.ids))
@@ -175,20 +175,26 @@ def _run_stages(ids: Sequence[RecordingId], wishes: Wishes) -> tuple[int, list[C
     """Every stage over chunks of `ids`, in order within a chunk; how many jobs moved, and what the checks saw."""
     size = min(max(_CHUNKS[0], len(ids) // 4), _CHUNKS[1])
     chains: list[tuple[PrefectFuture[Any], ...]] = []
-    for chunk, label in _label_chunks("", ids, size):
-        checked = validate.submit(chunk, f"validate{label}")
-        heard = transcribe.submit(chunk, wishes, f"transcribe{label}", wait_for=[checked])
-        written = write.submit(chunk, wishes, f"write{label}", wait_for=[heard])
-        landed = land.submit(chunk, f"land{label}", wait_for=[written])
+    for chunk, label in _label_chunks(ids, size):
+        checked = _submit(validate, label, (), chunk)
+        heard = _submit(transcribe, label, (checked,), chunk, wishes)
+        written = _submit(write, label, (heard,), chunk, wishes)
+        landed = _submit(land, label, (written,), chunk)
         chains.append((checked, heard, written, landed))
     results = [[future.result() for future in chain] for chain in chains]
     moved = sum(checked + heard + written + landed.count for checked, heard, written, landed in results)
     return moved, [check for *_, landed in results for check in landed.checks]
 
 
-def _label_chunks(verb: str, items: Sequence[Any], size: int) -> list[tuple[list[Any], str]]:
+def _submit(stage: Task[..., Any], label: str, after: Sequence[PrefectFuture[Any]], *inputs: Any) -> PrefectFuture[Any]:
+    """The stage over one chunk, named for what it works on, begun when those before it have ended."""
+    named = stage.with_options(task_run_name=f"{stage.name} {label}")
+    return named.submit(*inputs, return_state=False, wait_for=after)
+
+
+def _label_chunks(items: Sequence[Any], size: int) -> list[tuple[list[Any], str]]:
     """Chunks of at most `size` with a name that says which of how many they hold."""
     return [
-        (list(items[start : start + size]), f"{verb} {start + 1}-{min(start + size, len(items))} of {len(items)}")
+        (list(items[start : start + size]), f"{start + 1}-{min(start + size, len(items))} of {len(items)}")
         for start in range(0, len(items), size)
     ]

@@ -1,6 +1,7 @@
-"""What runs inside the sandboxed child: decode a file, then look at its sound. Imports no Prefect, so a child starts fast.
+"""What runs inside the sandboxed child: decode a file, then look at its sound.
 
-The samples come back as a file under the spool, because hours of sound do not fit through a pipe.
+Imports no Prefect, so a child starts fast. The samples come back as a file under the spool, because hours of sound do
+not fit through a pipe.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""One function a stage: claim jobs in one state, do the work over all of them, move them on. Knows no order of stages."""
+"""One function a stage: claim jobs in one state, do the work over all of them, move them on.
+
+Knows no order of stages; `diary.py` does.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +121,7 @@ class Landed:
 
 
 def land_notes(shop: Workshop, ids: Sequence[RecordingId]) -> Landed:
-    """written -> landed: what passes the data checks goes into the warehouse; what fails is set aside, the rest lands."""
+    """written -> landed: what passes the data checks goes into the warehouse, what fails is set aside."""
     with shop.landing, Claims(shop, "written", ids) as claims:
         if not claims.jobs:
             return Landed(0, ())

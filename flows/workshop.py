@@ -109,7 +109,7 @@ class Workshop:
     def _open_engine(self, wishes: Wishes) -> Engine:
         name, model = wishes.engine, wishes.model or None
         if name == "auto":
-            choice = choose_engine(self.settings.models, model)
+            choice = choose_engine(self.settings.models, model, fetch=self.settings.fetch_models)
             name, model = choice.name, choice.model
             observe.engine_chosen(name, choice.reason)
         return open_engine(

@@ -18,6 +18,7 @@ from diarynotes.errors import BadSettings
 
 _PREFIX = "DIARYNOTES_"
 _FILE = "diarynotes.toml"
+_SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,10 @@ class Settings:
     """A model's name or the path of its weights; empty is the engine's own choice."""
     language: str = ""
     """Force a language (ISO 639-1); empty detects it."""
+    models_folder: str = ""
+    """Where model weights lie; empty is `models/` under the home."""
+    fetch_models: bool = True
+    """Whether `auto` may download a model that is not on disk."""
     writers: tuple[str, ...] = ("extractive",)
     """The chain of writers; the first that answers writes the note."""
     max_size_bytes: int = 500_000_000
@@ -71,7 +76,7 @@ class Settings:
 
     @property
     def models(self) -> Path:
-        return self.home / "models"
+        return Path(self.models_folder).expanduser() if self.models_folder else self.home / "models"
 
     @property
     def spool(self) -> Path:
@@ -136,11 +141,13 @@ def _parse(name: str, value: Any) -> Any:
         if isinstance(default, tuple):
             kind: Any = type(default[0])
             return tuple(kind(part) for part in _parts(value))
+        if isinstance(default, bool):
+            return value if isinstance(value, bool) else _SWITCHES[str(value).lower()]
         if isinstance(default, time):
             return value if isinstance(value, time) else time.fromisoformat(str(value))
         kind = str if default is None else type(default)
         return kind(value)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise BadSettings(name, f"cannot be {value!r}") from error
 
 

@@ -1,4 +1,4 @@
-"""What the acceptance tests share: the command line as a person calls it, a folder of spoken notes, a Prefect server."""
+"""What the acceptance tests share: the command line as a person calls it, spoken notes, a Prefect server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 
 from diarynotes.models import SAMPLE_RATE
 from diarynotes.prefect_api import TemporaryServer
-from diarynotes.store import stop_embedded
+from diarynotes.store.embedded import stop_embedded
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "voice-notes"
 

@@ -45,6 +45,7 @@ def test_lists_in_the_environment_are_separated_by_commas(tmp_path: Path) -> Non
     ("environment", "named"),
     [
         ({"DIARYNOTES_WORKERS": "many"}, "workers"),
+        ({"DIARYNOTES_FETCH_MODELS": "perhaps"}, "fetch_models"),
         ({"DIARYNOTES_DAY_START": "dawn"}, "day_start"),
         ({"DIARYNOTES_TIMEZONE": "Mars/Olympus"}, "timezone"),
     ],
@@ -52,6 +53,11 @@ def test_lists_in_the_environment_are_separated_by_commas(tmp_path: Path) -> Non
 def test_a_value_that_does_not_fit_is_named(tmp_path: Path, environment: dict[str, str], named: str) -> None:
     with pytest.raises(BadSettings, match=named):
         _ = load_settings(environment, home=tmp_path).zone
+
+
+def test_switches_are_read_as_people_write_them(tmp_path: Path) -> None:
+    assert load_settings({"DIARYNOTES_FETCH_MODELS": "no"}, home=tmp_path).fetch_models is False
+    assert load_settings({"DIARYNOTES_FETCH_MODELS": "True"}, home=tmp_path).fetch_models is True
 
 
 def test_an_unknown_key_in_the_file_is_named(tmp_path: Path) -> None:

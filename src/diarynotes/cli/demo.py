@@ -27,7 +27,8 @@ def demo(home: str | None, engine: str | None, as_json: bool) -> None:
     Two of the examples are bad on purpose, to show what happens to those; they do not change the exit status.
     """
     settings = load_settings(home=home)
-    settings = replace(settings, home=settings.home / "demo")
+    # Weights are shared with the real home; the demo itself downloads nothing.
+    settings = replace(settings, home=settings.home / "demo", models_folder=str(settings.models), fetch_models=False)
     outcome = run_sources(settings, [str(examples_folder())], quiet=as_json, engine=engine)
     if as_json:
         click.echo(json.dumps(outcome, ensure_ascii=False))
@@ -47,7 +48,7 @@ Where it lies   {settings.home}
                 postgres/ is the truth, warehouse/ the same as Parquet (Delta tables), diarynotes.duckdb to query
 Ask it          .venv/bin/{command} query "{_QUERY}"
 Your own voice  .venv/bin/diarynotes run ~/voice-notes
-Better ears     put OpenAI's Whisper weights (for example small.pt) into {settings.home.parent / "models" / "whisper"}
+Better ears     put OpenAI's Whisper weights (for example small.pt) into {settings.models / "whisper"}
 Is all well?    .venv/bin/diarynotes doctor"""
     )
 

@@ -61,7 +61,7 @@ def _tried(examine: Callable[[Settings], Iterator[Check]], settings: Settings) -
         yield Check(str(examine.__doc__), "failed", str(error))
 
 
-def _check_ffmpeg(settings: Settings) -> Iterator[Check]:
+def _check_ffmpeg(_: Settings) -> Iterator[Check]:
     """the decoder"""
     from diarynotes.audio import ffmpeg_version, known_holes
 
@@ -121,7 +121,7 @@ def _check_store(settings: Settings) -> Iterator[Check]:
         )
 
 
-def _check_prefect(settings: Settings) -> Iterator[Check]:
+def _check_prefect(_: Settings) -> Iterator[Check]:
     """Prefect"""
     import urllib.error
     import urllib.request

@@ -13,7 +13,7 @@ from diarynotes.errors import BadSettings
 from diarynotes.models import JobState
 from diarynotes.settings import load_settings
 
-_RETRIABLE = ("waiting", "dead", "quarantined")
+_RETRIABLE: tuple[JobState, ...] = ("waiting", "dead", "quarantined")
 
 
 @click.command()
@@ -60,7 +60,7 @@ def jobs(home: str | None, states: tuple[JobState, ...], owner: str | None, limi
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
 def retry(home: str | None, ids: tuple[str, ...], states: tuple[JobState, ...], as_json: bool) -> None:
-    """Let recordings be tried again by the next `run`: those with these IDs (or their first characters), or by state."""
+    """Let recordings be tried again by the next `run`: those whose IDs begin like this, or by state."""
     if not ids and not states:
         raise click.UsageError("Name recordings, or a state with --state.")
     from diarynotes.store import open_store

@@ -25,7 +25,7 @@ ALL_LANDED, FAILED, SET_ASIDE, INTERRUPTED = 0, 1, 3, 130
 @click.option("--writer", metavar="NAME", help="The writer; a chain is separated by commas.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
 @click.pass_obj
-def run(home: str | None, sources: tuple[str, ...], as_json: bool, **wishes: str | None) -> None:
+def run(home: str | None, /, sources: tuple[str, ...], as_json: bool, **wishes: str | None) -> None:
     """Turn recordings into diary notes.
 
     SOURCE is a file, a folder or a bucket's URI. What has landed before is not done again.

@@ -49,7 +49,8 @@ def run_flow(
         if not quiet:
             opened.enter_context(progress_bars())
         with reporting_to(url or server.url):  # type: ignore[union-attr]
-            report = diary(list(sources), retry_waiting=True, **wishes)
+            start: Callable[..., Any] = diary  # Prefect's own types know no keywords from a mapping
+            report = start(list(sources), retry_waiting=True, **wishes)
         return describe(store, report)
 
 
@@ -71,7 +72,7 @@ def _leaving_at_the_second_interrupt() -> Iterator[None]:
     usual = signal.getsignal(signal.SIGINT)
     count = 0
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
         nonlocal count
         count += 1
         if count > 1:

@@ -91,16 +91,18 @@ def open_engine(name: str, *, model: str | None, models: Path, language: str | N
     raise BadSettings("engine", f"'{name}' is not known; choose one of auto, {', '.join(ENGINES)}.")
 
 
-def choose_engine(models: Path, model: str | None = None) -> Choice:
+def choose_engine(models: Path, model: str | None = None, *, fetch: bool = True) -> Choice:
     """Whisper where its weights are on disk or can be fetched now, else PocketSphinx, which needs nothing.
 
-    Offline it costs a moment: one try with a short limit, of which nothing is remembered. Raises BadSettings for a
-    model that does not exist.
+    Without `fetch` nothing is downloaded. Offline it costs a moment: one try with a short limit, of which nothing is
+    remembered. Raises BadSettings for a model that does not exist.
     """
     found = find_any_weights(models) if model is None else find_weights(model, models)
     wanted = model or DEFAULT_MODEL
     if found is not None:
         return Choice("whisper", str(found), f"Whisper hears this: its weights are in {found}.")
+    if not fetch:
+        return Choice("pocketsphinx", None, f"PocketSphinx hears this: no weights are in {models / 'whisper'}.")
     try:
         fetched = fetch_weights(wanted, models)
     except ModelUnavailable as error:
