@@ -25,6 +25,8 @@ _INAUDIBLE_DBFS = -60.0
 _ACTIVITY_MARGIN_DB = 15.9
 _HANGOVER_FRAMES = round(0.2 * SAMPLE_RATE / _HOP)
 _NOISE_PERCENTILE = 15.0
+"""ISIP, "Signal to Noise Ratio Estimation": 85/15 is one of the pairs in use."""
+
 _MAX_SNR_DB = 60.0
 
 
@@ -61,8 +63,9 @@ def measure_quality(audio: Audio, *, clipping_ratio: float = 0.0, warnings: tupl
 
     - Activity: frames of 32 ms within 15.9 dB of the active speech level or at most 0.2 s after one, as in ITU-T P.56
       method B, here on frame powers; never below -60 dBFS. `silence_ratio` is the share of all other frames.
-    - `snr_db`: the active speech level over the 15th percentile of the frame levels, the latter power taken off the
-      former; the histogram method of NIST's `stnr` with the percentile of its 85/15 variant (ISIP). 0 to 60 dB.
+    - `snr_db`: the 85th over the 15th percentile of the frame powers, the latter taken off the former: the histogram
+      method of NIST's `stnr` with ISIP's percentiles. Where there is too little speech for that, the active speech
+      level stands for the former. 0 to 60 dB.
     - `bandwidth_hz`: where 99 % of the energy of the brightest active frames (95th percentile) lies below; at most
       half the recording's own sample rate.
     - `score`: the product of four parts, each 0 to 1, so that one thing that spoils a recording is enough:
@@ -168,8 +171,9 @@ def _hang_over(active: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _estimate_snr_db(power: NDArray[np.float32], level_dbfs: float) -> float:
-    noise = max(float(np.percentile(power, _NOISE_PERCENTILE)), 1e-12)
-    speech = _to_power(level_dbfs) - noise
+    floor, peak = np.percentile(power, [_NOISE_PERCENTILE, 100 - _NOISE_PERCENTILE]) if power.size else (0.0, 0.0)
+    noise = max(float(floor), 1e-12)
+    speech = max(_to_power(level_dbfs), float(peak)) - noise
     return float(np.clip(10 * np.log10(speech / noise), 0.0, _MAX_SNR_DB)) if speech > 0 else 0.0
 
 

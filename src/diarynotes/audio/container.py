@@ -105,7 +105,10 @@ def open_container(source: Source) -> InputContainer:
 
 
 def choose_stream(container: InputContainer) -> AudioStream:
-    """The best sound track. Raises: NoAudioStream, Truncated where there are no tracks, or UnsupportedCodec for what is not among `CODECS`."""
+    """The best sound track.
+
+    Raises: NoAudioStream; Truncated where there are no tracks at all; UnsupportedCodec for what is not in `CODECS`.
+    """
     from av import AudioStream
     from av.stream import Discard
 
