@@ -11,7 +11,7 @@ from datetime import UTC
 from typing import Any
 
 from sqlalchemy import Connection, Row, Text, bindparam, func, select, text, true, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from diarynotes.models import Cost, DiaryNote, Finding, Recording, RecordingId, Transcript, Usage
 from diarynotes.store.facts import UsageStage
@@ -153,7 +153,8 @@ def read_newest_transcripts(connection: Connection, ids: Sequence[RecordingId]) 
     """What was heard last in each of these recordings."""
     mine = _transcripts.c.recording_id == func.any(list(ids))
     newest = (_transcripts.c.recording_id, _transcripts.c.heard_at.desc())
-    rows = connection.execute(select(_transcripts).distinct(_transcripts.c.recording_id).where(mine).order_by(*newest))
+    first = select(_transcripts).ext(distinct_on(_transcripts.c.recording_id))
+    rows = connection.execute(first.where(mine).order_by(*newest))
     return {row.recording_id: to_transcript(row) for row in rows}
 
 

@@ -105,10 +105,12 @@ class Worker:
         self._engine.dispose(close=False)
         if session is None:
             return
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        os.dup2(nowhere, session.connection.driver_connection.fileno())  # type: ignore[union-attr]
-        os.close(nowhere)
         _inherited.append(session)  # never collected: its farewell belongs to the parent
+        inherited = session.connection.dbapi_connection
+        if inherited is not None and not inherited.closed:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, inherited.fileno())
+            os.close(nowhere)
 
 
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
