@@ -34,7 +34,7 @@ _CHUNKS = (25, 100)
 """The smallest and the largest chunk of recordings that travels through the stages together."""
 _PATIENCE_S = 0.5
 """How long to wait before looking again at recordings that another worker holds."""
-_RUNNER: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=8)
+_RUNNER: Any = ThreadPoolTaskRunner(max_workers=8)  # Prefect's own types disagree about its futures
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def turned_away(checks: Sequence[CheckResult]) -> dict[RecordingId, tuple[str, .
     failed: dict[RecordingId, tuple[str, ...]] = {}
     for check in checks:
         for row_id, findings in check.findings.items():
-            codes = tuple(f"{check.table}.{finding.code}" for finding in findings if finding.severity == "error")
+            codes = tuple(finding.code for finding in findings if finding.severity == "error")
             if codes:
                 recording_id = row_id.partition(_SEPARATOR)[0]
                 failed[recording_id] = failed.get(recording_id, ()) + codes
