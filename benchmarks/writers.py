@@ -72,7 +72,7 @@ def score_note(name: str, draft: Draft, transcript: Transcript, expect: dict[str
         "must_mention": f"{prose}\n{todos}",
     }
     recall = {kind: (_count(parts[kind], expect[kind]), len(expect[kind])) for kind in RECALLED}
-    wrong = read_numbers(f"{prose}\n{todos}") - read_numbers(transcript.text)
+    wrong = read_numbers(f"{prose}\n{todos}", joined=False) - read_numbers(transcript.text)
     return Score(
         name=name,
         recall=recall,

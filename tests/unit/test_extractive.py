@@ -284,4 +284,5 @@ def test_it_never_fails_and_points_only_at_what_exists(texts: list[str], languag
     note = write_note(transcript(*texts, language=language), day=date.max, writers=(WRITER,))
     assert note.draft.title
     assert all(0 <= number < len(texts) for sentence in note.draft.body for number in sentence.evidence)
-    assert not [finding for finding in note.findings if finding.code in ("no_evidence", "wrong_number")]
+    dropped = ("no_evidence", "wrong_number", "not_said")
+    assert not [it for it in note.findings if it.code in dropped and it.where.startswith("body ")]

@@ -31,6 +31,7 @@ def draft(*body: Sentence, **parts: object) -> Draft:
         ("I will write to Marcus on Monday.", (1,)),
         ("It wasn't really sad.", (2,)),
         ("The code is 4492.", (3,)),
+        ("Pick up four four, nine two.", (3,)),
         ("It is what it is.", (2,)),
     ],
 )

@@ -6,6 +6,7 @@ two sentences in one than cut one in two.
 
 from __future__ import annotations
 
+from diarynotes.diary.figures import is_number_word
 from diarynotes.diary.words import AUXILIARIES, CONJUNCTIONS, DETERMINERS, PREPOSITIONS, PRONOUNS, fold
 
 _SUBJECTS = PRONOUNS | {word for word in AUXILIARIES if "'" in word and not word.endswith("n't")}
@@ -34,7 +35,7 @@ def hangs(text: str) -> bool:
 
 
 def split_run(words: list[str]) -> list[str]:
-    """Cuts a run of words into sentences of at most 45 words; joined again they are the run."""
+    """Cuts a run of words into sentences of at most 45 words, numbers never in two; joined again they are the run."""
     folded = [next(iter(fold(word)), "") for word in words]
     parts, begin = [], 0
     for index in range(1, len(words)):
@@ -50,6 +51,8 @@ def split_run(words: list[str]) -> list[str]:
 def _may_cut(words: list[str], index: int, length: int) -> bool:
     word, before = words[index], words[index - 1]
     after = words[index + 1] if index + 1 < len(words) else ""
+    if is_number_word(before) and (is_number_word(word) or (word == "and" and is_number_word(after))):
+        return False
     if length >= _LONGEST:
         return True
     if word in _LINKS and before not in _LINKS:

@@ -6,6 +6,7 @@ Knows nothing of units or dates: "the ninth" and "nine" are both 9.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 _UNITS = {
     word: value
@@ -30,21 +31,25 @@ _TENS = {
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000, "dozen": 12}
 _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|[.!?;,]")
 
+_NOISE = re.compile(r"u+h+m*|u+m+|erm+|hmm+")
 _THOUSANDS = re.compile(r",(?=\d{3})")
 _LONGEST = 16
 """Characters from which a row of figures is a code, not a number to reckon with."""
 
 
-def read_numbers(text: str) -> frozenset[str]:
+def read_numbers(text: str, *, joined: bool = True) -> frozenset[str]:
     """Every number in `text` in plain figures: "forty two thousand" is "42000", "9.30" is "9" and "30".
 
-    Numbers that follow each other are also given as one ("four four nine two" holds "4492" as well as "4", "9", "2"),
-    because codes, years and telephone numbers are said in pieces. The word "one" is often no number and is left out.
+    With `joined`, numbers that follow each other are also given as one ("four four nine two" holds "4492" as well as
+    "4", "9", "2"), because codes, years and telephone numbers are said in pieces: right for what was said, not for
+    what a note claims. Without it, a "one" on its own is left out: it is seldom a number.
     """
     found: set[str] = set()
     for run in _runs(text):
+        if not joined and run == ["1"]:
+            continue
         found.update(run)
-        if len(run) > 1:
+        if joined and len(run) > 1:
             found.add("".join(run))
     return frozenset(found)
 
@@ -58,7 +63,10 @@ def _runs(text: str) -> list[list[str]]:
     """Numbers in the order said, those with nothing between them in one list."""
     runs: list[list[str]] = [[]]
     words: list[str] = []
-    tokens = [word.lower() for word in _TOKEN.findall(text.replace("-", " "))]
+    spoken = [word.lower() for word in _TOKEN.findall(text.replace("-", " "))]
+    # neither a filler nor a stutter ends a number: "two um hundred and and five"
+    fluent = [word for word in spoken if not _NOISE.fullmatch(word)]
+    tokens = [word for before, word in pairwise(["", *fluent]) if not before == word == "and"]
     for before, word, after in zip(["", *tokens], tokens, [*tokens[1:], ""], strict=False):
         figures = _THOUSANDS.sub("", word)
         if is_number_word(word) and (figures.isdecimal() or not word[0].isdigit()) and len(word) < _LONGEST:
@@ -73,7 +81,7 @@ def _runs(text: str) -> list[list[str]]:
             elif runs[-1]:
                 runs.append([])
     runs[-1] += _read_words(words)
-    return [run for run in runs if run and run != ["1"]]
+    return [run for run in runs if run]
 
 
 def _read_words(words: list[str]) -> list[str]:

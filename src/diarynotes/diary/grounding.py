@@ -43,11 +43,8 @@ def ground(draft: Draft, transcript: Transcript) -> tuple[Draft, tuple[Finding, 
     places = _keep_said("places", draft.places, lambda name: name, said, findings)
     todos = _keep_said("todos", draft.todos, lambda todo: todo.text, said, findings)
     questions = _keep_said("questions", draft.questions, lambda question: question, said, findings)
-    findings += _doubt_heading(draft, said)
-    grounded = replace(
-        draft, body=tuple(body), people=people, places=places, todos=todos, questions=questions
-    )  # fmt: skip
-    return grounded, tuple(findings)
+    grounded = replace(draft, body=tuple(body), people=people, places=places, todos=todos, questions=questions)
+    return grounded, (*findings, *_doubt_heading(grounded, said))
 
 
 def check_note(note: DiaryNote, transcript: Transcript) -> tuple[Finding, ...]:
@@ -75,7 +72,7 @@ class _Said:
 
     def holds(self, text: str) -> bool:
         """Whether all numbers and at least half of the content words of `text` were said somewhere."""
-        return read_numbers(text) <= self.numbers and _share(text, self.stems) >= _CARRIED
+        return read_numbers(text, joined=False) <= self.numbers and _share(text, self.stems) >= _CARRIED
 
 
 def _ground_sentence(sentence: Sentence, transcript: Transcript, where: str) -> tuple[Sentence | None, Finding | None]:
@@ -85,7 +82,7 @@ def _ground_sentence(sentence: Sentence, transcript: Transcript, where: str) -> 
         return None, _finding("no_evidence", "warning", where, "names no moment of speech that exists; dropped")
     spoken = " ".join(transcript.segments[number].text for number in evidence)
     kept = replace(sentence, evidence=evidence)
-    if not read_numbers(sentence.text) <= read_numbers(spoken):
+    if not read_numbers(sentence.text, joined=False) <= read_numbers(spoken):
         return None, _finding("wrong_number", "warning", where, "holds a number that was not said there; dropped")
     share = _share(sentence.text, frozenset(map(stem, fold(spoken))))
     if share <= _INVENTED:
@@ -112,7 +109,7 @@ def _doubt_heading(draft: Draft, said: _Said) -> list[Finding]:
     return [
         _finding("wrong_number", "warning", where, "holds a number that was not said")
         for where, text in parts
-        if not read_numbers(text) <= said.numbers
+        if not read_numbers(text, joined=False) <= said.numbers
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+from diarynotes.diary.figures import is_number_word
 from diarynotes.diary.words import (
     AUXILIARIES,
     CONJUNCTIONS,
@@ -182,7 +183,10 @@ def _fall_back(sentences: Sequence[str], topics: Sequence[str]) -> str:
     if len(topics) >= 2:
         return capitalise(f"{topics[0]} and {topics[1]}")
     cut = short[: _LONGEST - 1]
-    return (cut.rsplit(" ", 1)[0] if " " in cut else cut).rstrip(" ,;:") + "…"
+    words = (cut.rsplit(" ", 1)[0] if " " in cut else cut).split()
+    while len(words) > 1 and is_number_word((fold(words[-1]) or [""])[0]):  # "two hundred" must not end as "two"
+        words.pop()
+    return " ".join(words).rstrip(" ,;:") + "…"
 
 
 _VERBS = frozenset(

@@ -55,8 +55,8 @@ _ENDINGS = ("ingly", "edly", "ings", "ing", "ied", "ies", "ed", "es", "ly", "s",
 
 
 def fold(text: str) -> list[str]:
-    """The words of `text` in lower case, with straight apostrophes."""
-    return [match.lower().replace("’", "'") for match in WORD.findall(text)]
+    """The words of `text`, case folded, with straight apostrophes."""
+    return [match.casefold().replace("’", "'") for match in WORD.findall(text)]
 
 
 def looks_english(text: str) -> bool:
