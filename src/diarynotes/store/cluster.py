@@ -31,7 +31,7 @@ _START_LIMIT_S = 90.0
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._-]{1,80}")
 """Paths in which Postgres, libpq and a URL all take a socket folder as it is; a socket's whole path has ~100 bytes."""
 
-_INITDB = ("initdb", "-D", ".", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-instructions")
+_INITDB = ("initdb", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-instructions")
 _SERVER_OPTIONS = (
     "-c listen_addresses= -c log_checkpoints=off -c max_wal_size=256MB -c jit=off "
     # details and statements hold the rows themselves: diary text has no place in a log
@@ -50,7 +50,8 @@ def start(data: Path) -> str:
         if address and _answers(address):
             return f"postgresql+psycopg://postgres@/postgres?host={quote(address['host'], safe='/')}"
         if not _postmaster_lives(data):
-            (data / "postmaster.pid").unlink(missing_ok=True)
+            for stale in (data / "postmaster.pid", *data.glob(".s.PGSQL.*")):
+                stale.unlink(missing_ok=True)  # Postgres itself takes any process with the old number for its own
             why = _launch(data)
             if why and "shared memory block" not in why:  # that one passes: children of a killed server still go
                 break
@@ -66,7 +67,7 @@ def _initialise(data: Path) -> None:
     _hand_over(fresh)
     done = _postgres(
         fresh,
-        [*_INITDB, "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"],
+        [*_INITDB, "-D", _here(), "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"],
     )
     if done.returncode:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -79,8 +80,7 @@ def _launch(data: Path) -> str:
     """Start the server and wait until it takes connections; the reason where it does not."""
     sockets = _socket_folder(data)
     (data / "server.log").unlink(missing_ok=True)
-    # relative names only: pg_ctl hands its arguments to a shell, in which the folder's own name could mean anything
-    command = ["pg_ctl", "start", "-w", "-t", "60", "-s", "-D", ".", "-l", "server.log"]
+    command = ["pg_ctl", "start", "-w", "-t", "60", "-s", "-D", _here(), "-l", "server.log"]
     done = _postgres(data, [*command, "-o", f"-k {sockets} {_SERVER_OPTIONS}"])
     if done.returncode == 0:
         return ""
@@ -91,7 +91,7 @@ def _launch(data: Path) -> str:
 def stop(data: Path) -> None:
     """Stop the server on `data`; its clients are sent away."""
     address = _address(data)
-    _postgres(data, ["pg_ctl", "stop", "-m", "fast", "-w", "-t", "60", "-s", "-D", "."])
+    _postgres(data, ["pg_ctl", "stop", "-m", "fast", "-w", "-t", "60", "-s", "-D", _here()])
     if address and Path(address["host"]).name.startswith("diarynotes-"):
         shutil.rmtree(address["host"], ignore_errors=True)
 
@@ -104,7 +104,17 @@ def _address(data: Path) -> dict[str, Any] | None:
         return None
     if len(lines) < 8 or lines[7].strip() != "ready":
         return None
-    return {"host": lines[4], "port": lines[3].strip(), "user": "postgres", "dbname": "postgres"}
+    host = str(data) if lines[4] == "." else lines[4]
+    return {"host": host, "port": lines[3].strip(), "user": "postgres", "dbname": "postgres"}
+
+
+def _here() -> str:
+    """How the server's programs are told their folder, in which they are started.
+
+    Not by its name: pg_ctl hands that to a shell, in which it could mean anything. And where we are root, the server
+    runs as a user who may not pass through the folders above; this link leads there without passing them.
+    """
+    return "/proc/self/cwd" if os.geteuid() == 0 else "."
 
 
 def _answers(address: dict[str, Any]) -> bool:
@@ -128,12 +138,13 @@ def _postmaster_lives(data: Path) -> bool:
         return False
 
 
-def _socket_folder(data: Path) -> Path:
+def _socket_folder(data: Path) -> str:
+    """Where the server listens, as it sees it: its own folder, or a short one where clients could not name that."""
     if _PLAIN_PATH.fullmatch(str(data)):
-        return data
+        return "."
     sockets = Path(tempfile.mkdtemp(prefix="diarynotes-", dir=_short_temporary()))
     _hand_over(sockets)
-    return sockets
+    return str(sockets)
 
 
 def _short_temporary() -> str:
@@ -160,12 +171,11 @@ def count_clients(data: Path) -> int:
 def make_private(folder: Path) -> None:
     """Make `folder`, for the eyes of the user who runs the server."""
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
     if os.geteuid() != 0:
-        folder.chmod(0o700)
         return
-    # Postgres refuses to run as root, so another user must be able to pass on the way to the data. Passing is all
-    # that is granted: nothing can be listed on the way, and the data itself belongs to that user alone.
-    for place in (folder, *folder.parents, _binaries(), *_binaries().parents):
+    # Postgres refuses to run as root, so another user must get to its programs. To pass is all that is granted here.
+    for place in (_binaries(), *_binaries().parents):
         mode = place.stat().st_mode
         if not mode & stat.S_IXOTH:
             place.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
