@@ -67,7 +67,7 @@ class Nursery:
             try:
                 return Child(self._order_child())
             except (EOFError, OSError):  # the nursery or the child just died, as when the machine is out of memory
-                continue
+                self._restart_if_dead()
         raise RuntimeError("The sandbox cannot start children: they die at birth.")
 
     def close(self) -> None:
@@ -77,12 +77,15 @@ class Nursery:
     def _order_child(self) -> Connection:
         ours, theirs = socket.socketpair()
         with ours, theirs, self._lock:
-            if self._process.poll() is not None and self._started:
-                self._stop()
-                self._start()
             self._await_start()
             socket.send_fds(self._control, [b"+"], [theirs.fileno()])
             return Connection(ours.detach())
+
+    def _restart_if_dead(self) -> None:
+        with self._lock, contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=1)  # dying takes a moment, too
+            self._stop()
+            self._start()
 
     def _start(self) -> None:
         self._control, theirs = socket.socketpair()
