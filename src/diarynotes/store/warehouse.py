@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import polars as pl
     from deltalake import DeltaTable
 
-_UNFIT = frozenset("[]|^\\")
+_UNFIT = frozenset("[]|^%\\")
 """Signs that Delta's address parser takes in no path."""
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ class Warehouse:
         landed = _attempts(present)
         valid = [landing for landing in landings if landing.attempt >= landed.get(landing.recording.id, 0)]
         rows = make_frame(table, valid)
-        if valid and not _same(rows, present):
+        if valid and not _same(rows, present, valid):
             write_deltalake(delta, rows, mode="overwrite", predicate=_predicate(valid))
             self._gather(table, delta, {landing.note.day for landing in valid})
         return valid
@@ -190,10 +190,13 @@ def _attempts(rows: pl.DataFrame) -> Attempts:
     return newest
 
 
-def _same(rows: pl.DataFrame, present: pl.DataFrame) -> bool:
-    """Whether `rows` is what the table holds of these recordings already."""
+def _same(rows: pl.DataFrame, present: pl.DataFrame, landings: Sequence[Landing]) -> bool:
+    """Whether `rows` is all that the table holds of `landings` already."""
+    import polars as pl
+
     order = ["recording_id", "number"] if "number" in rows.columns else ["recording_id"]
-    mine = present.filter(present["recording_id"].is_in(rows["recording_id"].implode()))
+    ids = pl.Series([landing.recording.id for landing in landings])
+    mine = present.filter(pl.col("recording_id").is_in(ids.implode()))
     return rows.sort(order).equals(mine.sort(order))
 
 
