@@ -44,7 +44,8 @@ folder, attempt, first, last = Path(sys.argv[1]), *map(int, sys.argv[2:])
 print("ready", flush=True)
 sys.stdin.readline()
 for start in range(first, last, 4):
-    Warehouse(folder).land([make_landing(n, attempt, title=f"by {attempt}") for n in range(start, min(start + 4, last))])
+    chunk = range(start, min(start + 4, last))
+    Warehouse(folder).land([make_landing(number, attempt, title=f"by {attempt}") for number in chunk])
 print("done", flush=True)
 """
 
@@ -197,7 +198,6 @@ def test_a_thawed_worker_changes_nothing_in_the_warehouse(store: Store, other: S
     (recording,) = register(store, 1)
     bring_to(store, "written", [recording])
     stale = store.landings([claim_one(store, "written", recording)])
-    store.jobs.retry()
     store.worker.close()  # as if it had died: its claim is free
     rescued = claim_one(other, "written", recording)
     assert [job.state for job in other.land([rescued])] == ["landed"]
