@@ -82,7 +82,7 @@ def test_a_newer_database_is_left_alone(database_url: str, store: Store) -> None
 
 def test_no_answer_is_named_without_the_password() -> None:
     password = "s3" + "cret"
-    with pytest.raises(StorageFailed, match="127.0.0.1") as caught:
+    with pytest.raises(StorageFailed, match=r"127\.0\.0\.1") as caught:
         open_database(f"postgresql://me:{password}@127.0.0.1:1/diary?connect_timeout=2")
     assert password not in "".join(traceback.format_exception(caught.value))
 
