@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
@@ -86,7 +87,7 @@ def _migrate(engine: Engine) -> None:
 
 
 def _name(engine: Engine) -> str:
-    return engine.url.render_as_string(hide_password=True)
+    return unquote(engine.url.render_as_string(hide_password=True))
 
 
 def _complaint(failure: DBAPIError) -> str:

@@ -11,6 +11,7 @@ written twice, and a worker that froze and thawed writes nothing over its succes
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -243,12 +244,16 @@ def _failures(where: Path) -> Iterator[None]:
     try:
         yield
     except DeltaError as failure:
-        raise StorageFailed(str(where), f"the Delta table failed ({_first_line(failure)})") from failure
+        raise StorageFailed(str(where), f"the Delta table failed ({_reason(failure)})") from failure
     except PolarsError as failure:
         raise StorageFailed(str(where), f"a Parquet file cannot be read ({type(failure).__name__})") from failure
     except OSError as failure:
-        raise StorageFailed(str(where), failure.strerror or _first_line(failure)) from failure
+        raise StorageFailed(str(where), _reason(failure)) from failure
 
 
-def _first_line(failure: Exception) -> str:
-    return (str(failure).strip().splitlines() or [type(failure).__name__])[0][:200]
+def _reason(failure: Exception) -> str:
+    """The innermost cause that a message tells: behind its last arrow or before the system's error number."""
+    words = getattr(failure, "strerror", None) or str(failure) or type(failure).__name__
+    told = re.search(r"([A-Z][^:()]*) \(os error \d+\)", words)
+    innermost = told.group(1) if told else re.sub(r"\x1b\[\d+m", "", words).split("↳")[-1]
+    return innermost.strip().splitlines()[0][:200]
