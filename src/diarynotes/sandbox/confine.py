@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import os
 import re
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -56,8 +57,6 @@ def confine(limits: SandboxLimits) -> tuple[str, ...]:
 
 def allow_cpu(seconds: float) -> None:
     """From now on the process may use this much more processor time; then it is killed."""
-    import resource
-
     usage = resource.getrusage(resource.RUSAGE_SELF)
     soft = int(usage.ru_utime + usage.ru_stime + seconds) + 1
     with contextlib.suppress(OSError, ValueError):  # a lower hard limit is already set, which will do
@@ -65,8 +64,6 @@ def allow_cpu(seconds: float) -> None:
 
 
 def _limit(name: str, value: int) -> None:
-    import resource  # does not exist on Windows
-
     hard = resource.getrlimit(getattr(resource, name))[1]
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(getattr(resource, name), (value, value))
