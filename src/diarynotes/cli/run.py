@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from diarynotes.cli.console import name_source, print_table, say
+from diarynotes.errors import BadSettings
 from diarynotes.settings import Settings, load_settings
 
 ALL_LANDED, FAILED, SET_ASIDE, INTERRUPTED = 0, 1, 3, 130
@@ -45,12 +46,20 @@ def run_sources(settings: Settings, sources: Sequence[str], *, quiet: bool, **wi
     """Runs the flow over the sources and says what came of it, in the shape that `run --json` prints."""
     from diarynotes.cli.session import run_flow
 
-    located = [source if "://" in source else str(Path(source).expanduser().absolute()) for source in sources]
+    located = [source if "://" in source else _locate(source) for source in sources]
     try:
         return run_flow(settings, located, describe_outcome, quiet=quiet, **wishes)
     except KeyboardInterrupt:
         say("Stopped. What had landed stays; run the same command again to go on.")
         sys.exit(INTERRUPTED)
+
+
+def _locate(source: str) -> str:
+    """The absolute path of a file or folder. Raises: BadSettings at once where there is none, before servers start."""
+    path = Path(source).expanduser().absolute()
+    if not path.exists():
+        raise BadSettings(source, "there is no such file or folder.")
+    return str(path)
 
 
 def describe_outcome(store: Any, report: Any) -> dict[str, Any]:
