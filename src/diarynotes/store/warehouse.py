@@ -254,6 +254,6 @@ def _failures(where: Path) -> Iterator[None]:
 def _reason(failure: Exception) -> str:
     """The innermost cause that a message tells: behind its last arrow or before the system's error number."""
     words = getattr(failure, "strerror", None) or str(failure) or type(failure).__name__
-    told = re.search(r"([A-Z][^:()]*) \(os error \d+\)", words)
-    innermost = told.group(1) if told else re.sub(r"\x1b\[\d+m", "", words).split("↳")[-1]
-    return innermost.strip().splitlines()[0][:200]
+    innermost = re.sub(r"\x1b\[\d+m", "", words).split("↳")[-1].strip().splitlines()[0]
+    told = re.search(r"([^:()]+) \(os error \d+\)", innermost)
+    return (told.group(1) if told else innermost).strip()[:200]
