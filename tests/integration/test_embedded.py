@@ -124,6 +124,16 @@ def test_a_foreign_client_is_not_cut_off(folder: Path) -> None:
     start_embedded(folder)
 
 
+def test_a_process_that_ends_without_closing_leaves_no_server(tmp_path: Path, child: Child) -> None:
+    careless = child(
+        "import sys; from pathlib import Path; from diarynotes.store import open_store;"
+        "store = open_store(None, Path(sys.argv[1])); store.jobs.claim('received'); sys.stdin.readline()",
+        tmp_path,
+    )
+    end(careless)
+    assert not (tmp_path / "postgres" / "data" / "postmaster.pid").exists()
+
+
 def test_a_half_made_cluster_is_made_again(folder: Path) -> None:
     (folder / "data-killed").mkdir(parents=True)
     (folder / "data").mkdir()

@@ -152,13 +152,16 @@ def _short_temporary() -> str:
 
 
 def count_clients(data: Path) -> int:
-    """How many clients are connected; some come by the URL alone and hold no lock of ours, such as psql."""
+    """How many strangers are connected, such as psql; they come by the URL alone and hold no lock of ours."""
     import psycopg
 
     address = _address(data)
     if address is None:
         return 0
-    count = "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+    count = (
+        "select count(*) from pg_stat_activity where backend_type = 'client backend' "
+        "and pid <> pg_backend_pid() and application_name <> 'diarynotes'"
+    )
     with suppress(psycopg.Error), psycopg.connect(**address, connect_timeout=5) as connection:
         row = connection.execute(count).fetchone()
         return int(row[0]) if row else 0

@@ -19,6 +19,9 @@ from diarynotes.errors import BadSettings, StorageFailed
 HEAD = "0001"
 """The newest migration under `migrations/versions`."""
 
+APPLICATION = "diarynotes"
+"""What our connections call themselves; `cluster` tells foreign clients by it."""
+
 _MIGRATION_LOCK = 0x6469617279
 """Key of the advisory lock under which the schema is changed ("diary" in ASCII)."""
 
@@ -56,7 +59,10 @@ def _engine(url: str) -> Engine:
         if parsed.drivername != "postgresql+psycopg":
             raise BadSettings("database_url", "Name a Postgres server: postgresql://user:password@host/database")
         # a row that Postgres refuses must not show up in a message
-        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True, pool_size=8, max_overflow=24)
+        ours = {"application_name": APPLICATION}
+        return create_engine(
+            parsed, connect_args=ours, pool_pre_ping=True, hide_parameters=True, pool_size=8, max_overflow=24
+        )
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise BadSettings("database_url", "This is no URL of a Postgres server.") from None
 

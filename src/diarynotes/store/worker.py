@@ -72,7 +72,7 @@ class Worker:
     def _beat(self) -> None:
         while not self._stop.wait(self.lease_s / 3):
             # the database is gone for now: the leases run out, and the next claim brings a new session
-            with suppress(StorageFailed):
+            with suppress(StorageFailed, SQLAlchemyError):
                 self.renew()
 
     def _session_answers(self) -> bool:
