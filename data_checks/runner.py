@@ -8,6 +8,7 @@ and writes no file; its telemetry is off. Knows the suites' modules, not what th
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import threading
 import warnings
@@ -90,6 +91,7 @@ def _open_context() -> Any:
             from great_expectations.data_context.types.base import ProgressBarsConfig
     except ImportError as error:
         raise NotInstalled("Great Expectations", "pip install great-expectations") from error
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it sets its own to talk about folders it makes
     context = great_expectations.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)  # they would write on the terminal
     return context

@@ -131,8 +131,7 @@ def diary(
         except KeyboardInterrupt:
             shop.stopping.set()  # tasks hand back what they have not begun, so that the runner can end
             raise
-        if checks:
-            shop.store.snapshot()
+        shop.store.snapshot()
         publish_report(shop, report.ids, checks)
     return report
 

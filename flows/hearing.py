@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 
+from diarynotes import audio, validate
 from diarynotes.audio import Decoded, DecodeLimits, decode
 from diarynotes.models import Media, Quality, Span
 from diarynotes.transcribe.vad import find_speech
@@ -26,12 +27,20 @@ class Errand:
     zone: tzinfo
 
 
+def warm_up() -> None:
+    """Imports and warms what children need, once, before there are any; leaves no thread behind."""
+    import onnxruntime  # noqa: F401  # without a session, which would start threads
+
+    audio.warm_up()
+    validate.warm_up()
+
+
 def examine(errand: Errand) -> tuple[Media, Quality]:
     """What the container says, and how well speech can be heard. Raises RecordingRejected."""
     decoded = _decode(errand)
-    audio = decoded.open()
-    quality = measure_quality(audio, clipping_ratio=decoded.clipping_ratio, warnings=decoded.warnings)
-    check_recording(audio, quality, errand.limits)
+    sound = decoded.open()
+    quality = measure_quality(sound, clipping_ratio=decoded.clipping_ratio, warnings=decoded.warnings)
+    check_recording(sound, quality, errand.limits)
     return decoded.media, quality
 
 

@@ -17,8 +17,9 @@ from diarynotes.sandbox import Sandbox, SandboxLimits
 from diarynotes.settings import Settings, load_settings
 from diarynotes.store import open_store
 from diarynotes.store.store import Store
-from diarynotes.transcribe import Engine, choose_engine, open_engine
-from diarynotes.validate import Limits, warm_up
+from diarynotes.transcribe import Engine, check_engine, choose_engine, open_engine
+from diarynotes.validate import Limits
+from flows.hearing import warm_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Workshop:
         self._closing = ExitStack()
         self._store: Store | None = None
         self._sandbox: Sandbox | None = None
+        self._writers: dict[tuple[str, ...], tuple[Writer, ...]] = {}
         self._engines: dict[tuple[str, str, str], Engine] = {}
         self.landing = threading.Lock()
         """One landing at a time: two merges into one table of this process would only make one start over."""
@@ -80,14 +82,17 @@ class Workshop:
         )
 
     def wish(self, *, engine: str | None, model: str | None, language: str | None, writers: str | None) -> Wishes:
-        """The settings with what this run asks for in their place."""
+        """The settings with what this run asks for in their place. Raises: BadSettings for an unknown name."""
         settings = self.settings
-        return Wishes(
+        wishes = Wishes(
             engine=engine or settings.engine,
             model=model or settings.model,
             language=language or settings.language,
             writers=tuple(name.strip() for name in writers.split(",")) if writers else settings.writers,
         )
+        check_engine(wishes.engine)
+        self.writers(wishes)
+        return wishes
 
     def engine(self, wishes: Wishes) -> Engine:
         """The engine for these wishes, kept open; another one in its place closes it first."""
@@ -99,7 +104,11 @@ class Workshop:
             return self._engines[key]
 
     def writers(self, wishes: Wishes) -> tuple[Writer, ...]:
-        return open_writers(wishes.writers)
+        """The chain of writers for these wishes, kept open."""
+        with self._lock:
+            if wishes.writers not in self._writers:
+                self._writers[wishes.writers] = open_writers(wishes.writers)
+            return self._writers[wishes.writers]
 
     def close(self) -> None:
         with self._lock:

@@ -58,7 +58,7 @@ def configured_url() -> str | None:
     quiet_prefect()
     from prefect.settings import get_current_settings
 
-    return get_current_settings().api.url
+    return get_current_settings().api.url or None
 
 
 class TemporaryServer:
@@ -126,9 +126,10 @@ class TemporaryServer:
 
 @contextmanager
 def reporting_to(url: str) -> Iterator[None]:
-    """Flows that run inside the block report to `url`, without Prefect's heartbeat; their reports arrive before it ends.
+    """Flows that run inside the block report to `url`, and their reports arrive before it ends.
 
-    Prefect's crash detection is not relied on (our leases are), and its heartbeat costs a second at each flow's end.
+    Prefect's heartbeat is off: its crash detection is not relied on (our leases are), and it costs a second at each
+    flow's end.
     """
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker

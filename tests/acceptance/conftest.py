@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import wave
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import av
@@ -113,6 +115,23 @@ def make_notes(speech: np.ndarray[Any, np.dtype[np.int16]]) -> MakeNotes:
         return paths
 
     return make
+
+
+@pytest.fixture(scope="session", name="write_wav")
+def _write_wav() -> Callable[[Path, np.ndarray[Any, np.dtype[np.int16]]], None]:
+    return write_wav
+
+
+@pytest.fixture(scope="session")
+def damage() -> ModuleType:
+    """What the integration tests break files with."""
+    path = Path(__file__).parents[1] / "integration" / "damage.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def write_wav(path: Path, pcm: np.ndarray[Any, np.dtype[np.int16]]) -> None:

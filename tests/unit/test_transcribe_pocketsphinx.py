@@ -30,13 +30,8 @@ def make_window(*spans: tuple[float, float]) -> Window:
 
 
 def workers_of(process: psutil.Process) -> list[psutil.Process]:
-    """The pool's workers: children of the fork server, which is a child of ours."""
-    return [
-        worker
-        for server in process.children()
-        if "forkserver" in " ".join(server.cmdline())
-        for worker in server.children()
-    ]
+    """The sandbox's children: forked from its nursery, which is a child of ours."""
+    return [worker for nursery in process.children() for worker in nursery.children()]
 
 
 class Heard:
@@ -63,7 +58,7 @@ class Heard:
 def test_fillers_are_no_words(monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], text: str) -> None:
     monkeypatch.setattr(pocketsphinx, "_decoder", Heard(*words))
 
-    assert pocketsphinx._hear(b"\0\0") == text
+    assert pocketsphinx.hear_words(b"\0\0") == text
 
 
 def test_each_span_is_a_piece_and_silent_ones_are_none() -> None:
@@ -136,7 +131,7 @@ def test_the_same_sound_gives_the_same_text_whatever_came_before(engine: Backend
 def test_closing_stops_the_workers_and_may_be_done_twice() -> None:
     before = workers_of(psutil.Process())
     engine = Backend(2)
-    engine.decode([make_window((0.0, 1.0))])
+    engine.decode([make_window((0.0, 1.0), (1.5, 2.5), (3.0, 4.0))])
     started = [worker for worker in workers_of(psutil.Process()) if worker not in before]
 
     engine.close()

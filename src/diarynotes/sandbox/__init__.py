@@ -43,11 +43,21 @@ class Sandbox:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
 
     def __enter__(self) -> Sandbox:
-        self._nursery.start()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Begins to warm up and returns at once. Whoever does not use `with` calls this, and `close` at the end."""
+        self._nursery.start()
+
+    def close(self) -> None:
+        """Ends every child at once, busy or not; may be called twice."""
         with self._lock:
+            if self._closed:
+                return
             self._closed = True
             for child in self._born:
                 child.kill()

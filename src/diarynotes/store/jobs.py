@@ -171,6 +171,12 @@ class Jobs:
         with self._begin() as connection:
             return {row.state: row.jobs for row in connection.execute(sql.COUNT)}
 
+    def stand(self) -> str:
+        """Differs whenever a job has moved."""
+        with self._begin() as connection:
+            count, newest = connection.execute(sql.STAND).one()
+        return f"{count} jobs, {newest.isoformat() if newest else 'never'}"
+
     def pending(self, ids: Sequence[RecordingId] | None = None) -> JobList:
         """Those that a worker can take on now or holds: neither in an end state nor waiting."""
         working: tuple[JobState, ...] = ("received", "validated", "transcribed", "written")

@@ -109,4 +109,6 @@ order by jobs.priority, jobs.recorded_at, recording_id
 limit :limit
 """)
 
+STAND = text("select count(*), max(updated_at) from jobs")
+
 COUNT = text("select state, count(*) as jobs from jobs group by state")

@@ -27,8 +27,11 @@ _LEFTOVER_AGE_S = 3600.0
 """A half-built snapshot this old belongs to a process that was killed."""
 
 
-def build_snapshot(path: Path, warehouse: Warehouse, jobs: Sequence[JobLine]) -> None:
-    """Put a new DuckDB file at `path`: the warehouse's tables as they are now, and `jobs`. Raises StorageFailed."""
+def build_snapshot(path: Path, warehouse: Warehouse, jobs: Sequence[JobLine], *, stand: str = "") -> None:
+    """Put a new DuckDB file at `path`: the warehouse's tables as they are now, and `jobs`. Raises StorageFailed.
+
+    `stand` names what the file was built from; `read_stand` gives it back.
+    """
     import duckdb
 
     fresh = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
@@ -41,6 +44,7 @@ def build_snapshot(path: Path, warehouse: Warehouse, jobs: Sequence[JobLine]) ->
             for table in TABLES:
                 _copy_table(connection, table, warehouse, fresh)
             _copy_frame(connection, "jobs", _jobs_frame(jobs), fresh)
+            connection.execute(f"comment on table jobs is '{stand}'")
             connection.commit()
         fresh.chmod(0o600)
         fresh.replace(path)
@@ -51,6 +55,18 @@ def build_snapshot(path: Path, warehouse: Warehouse, jobs: Sequence[JobLine]) ->
     finally:
         for leftover in (fresh, Path(f"{fresh}.wal"), Path(f"{fresh}.parquet")):
             leftover.unlink(missing_ok=True)
+
+
+def read_stand(path: Path) -> str | None:
+    """What the snapshot at `path` was built from; None where there is none that can be read."""
+    import duckdb
+
+    try:
+        with duckdb.connect(path, read_only=True) as connection:
+            row = connection.execute("select comment from duckdb_tables() where table_name = 'jobs'").fetchone()
+    except duckdb.Error:
+        return None
+    return row[0] if row else None
 
 
 def query_snapshot(path: Path, sql: str, *, limit: int = 1000) -> tuple[list[str], list[tuple[Any, ...]]]:

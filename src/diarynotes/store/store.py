@@ -139,8 +139,10 @@ class Store:
         repair.rebuild(self.engine, self.warehouse)
 
     def snapshot(self) -> Path:
-        """Build the DuckDB file anew and return where it lies."""
-        snapshot.build_snapshot(self.snapshot_path, self.warehouse, self.jobs.list())
+        """Build the DuckDB file anew where it does not show how things stand, and return where it lies."""
+        stand = f"tables {self.warehouse.versions()}, {self.jobs.stand()}"
+        if snapshot.read_stand(self.snapshot_path) != stand:
+            snapshot.build_snapshot(self.snapshot_path, self.warehouse, self.jobs.list(), stand=stand)
         return self.snapshot_path
 
     def query(self, sql: str, *, limit: int = 1000) -> tuple[list[str], list[tuple[Any, ...]]]:

@@ -69,6 +69,12 @@ class Heard:
 HeardResult: TypeAlias = tuple[RecordingId, Transcript | DiarynotesError]
 
 
+def check_engine(name: str) -> None:
+    """Raises: BadSettings for a name that no engine has."""
+    if name not in ("auto", "scripted", *ENGINES):
+        raise _unknown(name)
+
+
 def open_engine(name: str, *, model: str | None, models: Path, language: str | None, workers: int) -> Engine:
     """The engine of this name, ready to decode; close it when done.
 
@@ -88,7 +94,7 @@ def open_engine(name: str, *, model: str | None, models: Path, language: str | N
         from diarynotes.testing import ScriptedEngine
 
         return ScriptedEngine()
-    raise BadSettings("engine", f"'{name}' is not known; choose one of auto, {', '.join(ENGINES)}.")
+    raise _unknown(name)
 
 
 def choose_engine(models: Path, model: str | None = None, *, fetch: bool = True) -> Choice:
@@ -108,6 +114,10 @@ def choose_engine(models: Path, model: str | None = None, *, fetch: bool = True)
     except ModelUnavailable as error:
         return Choice("pocketsphinx", None, f"PocketSphinx hears this, with many wrong words. {error}")
     return Choice("whisper", str(fetched), f"Whisper hears this: its weights were fetched to {fetched}.")
+
+
+def _unknown(name: str) -> BadSettings:
+    return BadSettings("engine", f"'{name}' is not known; choose one of auto, {', '.join(ENGINES)}.")
 
 
 def _weights(model: str | None, models: Path) -> Path:

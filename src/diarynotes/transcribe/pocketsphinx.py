@@ -5,32 +5,22 @@ Knows nothing of recordings. Decoding runs in processes of its own, so that a hu
 
 from __future__ import annotations
 
-import concurrent.futures
-import ctypes
 import importlib.util
-import itertools
-import multiprocessing
 import re
-import signal
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diarynotes.errors import BadSettings, EngineFailed, NotInstalled
 from diarynotes.models import SAMPLE_RATE, Piece, Span, Window, WindowText
+from diarynotes.sandbox import Sandbox
 
-START_LIMIT_S = 60.0
-"""How long a worker may take to start and load its model, s, on a machine that is busy with other things."""
 PACE_LIMIT = 10.0
 """How many times its own length a span may take to decode before its worker counts as hung."""
 SHORTEST_LIMIT_S = 10.0
 """What every span may take besides, s."""
-PR_SET_PDEATHSIG = 1
-"""From Linux's prctl.h."""
-
-_Job: TypeAlias = concurrent.futures.Future[str]
 
 
 class Backend:
@@ -47,48 +37,25 @@ class Backend:
         if importlib.util.find_spec("pocketsphinx") is None:
             raise NotInstalled("pocketsphinx", "pip install pocketsphinx")
         self.batch_size = 2 * workers
-        self._workers = workers
-        self._pool = self._open_pool()
+        self._sandbox = Sandbox(workers, warm_up=load_decoder)
+        self._sandbox.start()
 
     def decode(self, windows: Sequence[Window]) -> list[WindowText]:
         """The text of each window, a piece for each span of speech. Raises EngineFailed when a worker hung or died."""
-        jobs: list[list[_Job]] = []
-        limit_s = START_LIMIT_S + sum(_limit_s(window.samples) for window in windows)
-        try:
-            self._revive()
-            jobs += [[self._schedule(_cut(window, span)) for span in window.spans] for window in windows]
-            heard = [[job.result(limit_s) for job in row] for row in jobs]
-        except (
-            Exception
-        ) as error:  # a timeout, a dead worker, a broken pool: pebble and the queue have a class for each
-            for job in itertools.chain(*jobs):
-                job.cancel()
-            raise EngineFailed(self.name, "a worker hung or died") from error
-        return [_text(window, row) for window, row in zip(windows, heard, strict=True)]
+        spans = [_cut(window, span) for window in windows for span in window.spans]
+        limit_s = max((_limit_s(samples) for samples in spans), default=0.0)
+        heard = self._sandbox.map(hear_words, (samples.tobytes() for samples in spans), wall_s=limit_s)
+        words = iter([self._check(answer) for answer in heard])
+        return [_text(window, [next(words) for _ in window.spans]) for window in windows]
 
     def close(self) -> None:
         """Stop the workers at once."""
-        self._pool.stop()
-        self._pool.join()
+        self._sandbox.close()
 
-    def _revive(self) -> None:
-        """A worker that dies idle breaks pebble's pool; a new one is opened."""
-        if not self._pool.active:
-            self.close()
-            self._pool = self._open_pool()
-
-    def _open_pool(self) -> Any:
-        from pebble import ProcessPool
-
-        # Not spawn: there the thread that opened the pool is the workers' parent, and they die when it ends.
-        context = multiprocessing.get_context("forkserver")
-        pool = ProcessPool(max_workers=self._workers, initializer=_start_worker, context=context)
-        pool.schedule(_hear, args=(b"",))  # the pool starts its workers with its first job
-        return pool
-
-    def _schedule(self, samples: NDArray[np.int16]) -> _Job:
-        job: _Job = self._pool.schedule(_hear, args=(samples.tobytes(),), timeout=_limit_s(samples))
-        return job
+    def _check(self, answer: str | Exception) -> str:
+        if isinstance(answer, Exception):
+            raise EngineFailed(self.name, "a worker hung or died") from answer
+        return answer
 
 
 def _limit_s(samples: NDArray[Any]) -> float:
@@ -113,21 +80,16 @@ def _text(window: Window, heard: Sequence[str]) -> WindowText:
 _decoder: Any = None
 
 
-def _start_worker() -> None:
-    """In a worker: load the model; die with the process that keeps the pool."""
+def load_decoder() -> None:
+    """In the process that workers are forked from: load the model, which they then share."""
     global _decoder
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(ctypes.CDLL(None), "prctl"):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     from pocketsphinx import Decoder
 
     _decoder = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL")
 
 
-def _hear(samples: bytes) -> str:
+def hear_words(samples: bytes) -> str:
     """In a worker: the words in int16 samples, without fillers; empty where there are none."""
-    if not samples:
-        return ""
     _decoder.reinit_feat()  # else what it learnt of the noise before changes what it hears now
     _decoder.start_utt()
     _decoder.process_raw(samples, full_utt=True)
