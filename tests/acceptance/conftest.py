@@ -19,8 +19,10 @@ import av
 import numpy as np
 import pytest
 
-from diarynotes.models import SAMPLE_RATE
+from diarynotes.models import SAMPLE_RATE, JobState
 from diarynotes.prefect_api import TemporaryServer
+from diarynotes.settings import load_settings
+from diarynotes.store import open_store
 from diarynotes.store.embedded import stop_embedded
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "voice-notes"
@@ -36,6 +38,7 @@ class Result:
 
     @property
     def json(self) -> Any:
+        assert self.out, self.err
         return json.loads(self.out)
 
 
@@ -60,6 +63,15 @@ class CommandLine:
         process = self.start(*arguments, **environment)
         out, err = process.communicate(timeout=timeout_s)
         return Result(process.returncode, out, err)
+
+    def wait_for(self, state: JobState) -> None:
+        """Returns when a run in progress has a recording in this state."""
+        settings = load_settings(self.environment)
+        while not (settings.home / "postgres").exists():
+            os.sched_yield()
+        with open_store(settings.database_url, settings.home) as store:
+            while not store.jobs.list(states=[state], limit=1):
+                os.sched_yield()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import struct
@@ -15,8 +14,6 @@ import numpy as np
 import pytest
 
 from diarynotes.models import SAMPLE_RATE
-from diarynotes.settings import load_settings
-from diarynotes.store import open_store
 from diarynotes.testing import SENTENCES
 
 pytestmark = pytest.mark.slow
@@ -157,7 +154,7 @@ def test_no_diary_text_outside_the_diary(command_line: Any, make_notes: Any, tmp
 def test_ctrl_c_gives_everything_back(command_line: Any, make_notes: Any, tmp_path: Path) -> None:
     make_notes(tmp_path / "notes", 60)
     process = command_line.start("run", str(tmp_path / "notes"), "--engine", "scripted")
-    _wait_for_job(command_line, "validated")
+    command_line.wait_for("validated")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -247,13 +244,3 @@ def _png() -> bytes:
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0\0")) + chunk(b"IEND", b"")
-
-
-def _wait_for_job(command_line: Any, state: str) -> None:
-    """Returns when the run in progress has a job in this state."""
-    settings = load_settings(command_line.environment)
-    while not (settings.home / "postgres").exists():
-        os.sched_yield()
-    with open_store(settings.database_url, settings.home) as store:
-        while not store.jobs.list(states=[state], limit=1):  # type: ignore[list-item]
-            os.sched_yield()
