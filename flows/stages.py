@@ -5,20 +5,20 @@ Knows no order of stages; `diary.py` does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from data_checks import CheckResult
 from diarynotes import observe
-from diarynotes.buckets import hash_object, local_copy
+from diarynotes.buckets import hash_object, list_objects, local_copy
 from diarynotes.cost import price
 from diarynotes.diary import write_note
-from diarynotes.errors import DiarynotesError, SourceUnavailable, UncheckedNote
+from diarynotes.errors import BadSettings, DiarynotesError, SourceUnavailable, UncheckedNote
 from diarynotes.ingest import date_recording, diary_day, make_recording
 from diarynotes.models import BucketObject, Job, Priority, Recording, RecordingId, Usage
-from diarynotes.store import Landing, SourceFacts
+from diarynotes.store import KnownSource, Landing, SourceFacts
 from diarynotes.transcribe import Heard, transcribe_recordings
 from diarynotes.validate import check_size
 from flows.claims import Claims
@@ -168,12 +168,17 @@ def _in_sandbox(
 ) -> Iterator[tuple[Job, Recording, T | Exception]]:
     """Each claimed job with what `work` made of its file in a child process, or with the error."""
     recordings = shop.store.recordings(claims.ids)
+    known = _known_sources(shop, recordings.values())
     with ExitStack() as copies:
         errands: list[Errand] = []
         ready: list[Job] = []
         for job in claims.remaining():
+            recording = recordings[job.recording_id]
             try:
-                errands.append(_make_errand(shop, recordings[job.recording_id], copies))
+                check_size(recording.size_bytes, shop.limits)
+                _check_unchanged(recording, known.get((recording.owner, recording.uri)))
+                path = copies.enter_context(local_copy(recording.uri))
+                errands.append(Errand(path, shop.settings.spool, shop.limits, shop.settings.zone))
                 ready.append(job)
             except DiarynotesError as error:
                 yield job, recordings[job.recording_id], error
@@ -184,9 +189,24 @@ def _in_sandbox(
                 return
 
 
-def _make_errand(shop: Workshop, recording: Recording, copies: ExitStack) -> Errand:
-    check_size(recording.size_bytes, shop.limits)
-    path = copies.enter_context(local_copy(recording.uri))
-    if path.stat().st_size != recording.size_bytes:
+def _known_sources(shop: Workshop, recordings: Iterable[Recording]) -> dict[tuple[str, str], KnownSource]:
+    """What was last seen of the objects that hold these recordings, by owner and uri."""
+    uris: dict[str, list[str]] = {}
+    for recording in recordings:
+        uris.setdefault(recording.owner, []).append(recording.uri)
+    return {
+        (owner, uri): known
+        for owner, mine in uris.items()
+        for uri, known in shop.store.known_sources(mine, owner=owner).items()
+    }
+
+
+def _check_unchanged(recording: Recording, known: KnownSource | None) -> None:
+    """Raises: SourceUnavailable where the object is gone or holds other bytes by now."""
+    try:
+        obj = next(iter(list_objects(recording.uri)))
+    except (BadSettings, StopIteration) as error:
+        raise SourceUnavailable(recording.uri, "is no longer there") from error
+    as_seen = known and (known.size_bytes, known.etag) == (obj.size_bytes, obj.version)
+    if not as_seen and hash_object(obj) != recording.sha256:
         raise SourceUnavailable(recording.uri, "has changed since it was picked up")
-    return Errand(path, shop.settings.spool, shop.limits, shop.settings.zone)
