@@ -8,7 +8,6 @@ and writes no file; its telemetry is off. Knows the suites' modules, not what th
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import threading
 import warnings
@@ -88,11 +87,17 @@ def _open_context() -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it imports modules that Python has deprecated
             import great_expectations
-            from great_expectations.data_context.types.base import ProgressBarsConfig
+            from great_expectations.data_context.types.base import (
+                DataContextConfig,
+                InMemoryStoreBackendDefaults,
+                ProgressBarsConfig,
+            )
     except ImportError as error:
         raise NotInstalled("Great Expectations", "pip install great-expectations") from error
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it sets its own to talk about folders it makes
-    context = great_expectations.get_context(mode="ephemeral")
+    in_memory = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)  # the default makes a folder and says so
+    context = great_expectations.get_context(
+        mode="ephemeral", project_config=DataContextConfig(store_backend_defaults=in_memory)
+    )
     context.variables.progress_bars = ProgressBarsConfig(globally=False)  # they would write on the terminal
     return context
 

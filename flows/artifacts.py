@@ -7,14 +7,34 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
-from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 
 from data_checks import CheckResult, merge_results, to_markdown
 from diarynotes.models import RecordingId
 from flows.workshop import Workshop
 
 _MOST_ROWS = 500
+
+
+class Progress:
+    """How much of a run is done, as an artifact that changes while it runs."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        created = create_progress_artifact(0.0, key="diary-progress", description=f"{total} recordings to work on")
+        self._artifact: Any = created
+
+    def tell(self, done: int) -> None:
+        """So many of the recordings have come to an end."""
+        update_progress_artifact(self._artifact, 100.0 * min(done, self._total) / max(self._total, 1))
 
 
 def publish_report(shop: Workshop, ids: Sequence[RecordingId], checks: Sequence[CheckResult]) -> None:

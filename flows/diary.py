@@ -25,7 +25,7 @@ from diarynotes.buckets import list_objects
 from diarynotes.errors import SourceUnavailable
 from diarynotes.models import BucketObject, Priority, RecordingId
 from flows import stages
-from flows.artifacts import publish_report
+from flows.artifacts import Progress, publish_report
 from flows.events import emitting_events
 from flows.workshop import Wishes, Workshop, current_workshop
 
@@ -158,19 +158,19 @@ def _pick_up(shop: Workshop, sources: Sequence[str], owner: str, priority: Prior
 def _work_off(shop: Workshop, report: RunReport, wishes: Wishes) -> list[CheckResult]:
     """Stages over the recordings until each has landed, was set aside or waits; others may hold some meanwhile."""
     checks: list[CheckResult] = []
-    planned = False
+    progress: Progress | None = None
     while report.ids and (pending := shop.store.jobs.pending(report.ids)):
-        if not planned:
+        if progress is None:
             observe.run_planned([job.recording_id for job in pending])
-            planned = True
-        moved, found = _run_stages([job.recording_id for job in pending], wishes)
+            progress = Progress(len(pending))
+        moved, found = _run_stages([job.recording_id for job in pending], wishes, progress)
         checks += found
         if not moved:
             time.sleep(_PATIENCE_S)
     return checks
 
 
-def _run_stages(ids: Sequence[RecordingId], wishes: Wishes) -> tuple[int, list[CheckResult]]:
+def _run_stages(ids: Sequence[RecordingId], wishes: Wishes, progress: Progress) -> tuple[int, list[CheckResult]]:
     """Every stage over chunks of `ids`, in order within a chunk; how many jobs moved, and what the checks saw."""
     size = min(max(_CHUNKS[0], len(ids) // 4), _CHUNKS[1])
     chains: list[tuple[PrefectFuture[Any], ...]] = []
@@ -180,9 +180,14 @@ def _run_stages(ids: Sequence[RecordingId], wishes: Wishes) -> tuple[int, list[C
         written = _submit(write, label, (heard,), chunk, wishes)
         landed = _submit(land, label, (written,), chunk)
         chains.append((checked, heard, written, landed))
-    results = [[future.result() for future in chain] for chain in chains]
-    moved = sum(checked + heard + written + landed.count for checked, heard, written, landed in results)
-    return moved, [check for *_, landed in results for check in landed.checks]
+    moved = 0
+    checks: list[CheckResult] = []
+    for number, chain in enumerate(chains, start=1):
+        *counts, landed_chunk = [future.result() for future in chain]
+        moved += sum(counts) + landed_chunk.count
+        checks += landed_chunk.checks
+        progress.tell(number * size)
+    return moved, checks
 
 
 def _submit(stage: Task[..., Any], label: str, after: Sequence[PrefectFuture[Any]], *inputs: Any) -> PrefectFuture[Any]:

@@ -1,6 +1,6 @@
 """`python -m diarynotes` is the command line."""
 
-from diarynotes.cli import main
+from diarynotes.cli import entry
 
 if __name__ == "__main__":
-    main()
+    entry()

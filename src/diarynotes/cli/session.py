@@ -9,11 +9,12 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any, TypeVar
 
 from diarynotes.cli.console import progress_bars, tell_choices
+from diarynotes.errors import DiarynotesError
 from diarynotes.prefect_api import TemporaryServer, configured_url, reporting_to
 from diarynotes.settings import Settings
 
@@ -38,10 +39,11 @@ def run_flow(
         from flows.workshop import open_workshop
 
         workshop = opened.enter_context(open_workshop(settings))
+        _ = workshop.sandbox  # its nursery warms up in a process of its own
         _warm_up_beside(workshop)
-        store = workshop.store
         from flows.diary import diary
 
+        store = workshop.store
         if server is not None:
             server.wait()
         opened.enter_context(_leaving_at_the_second_interrupt())
@@ -55,15 +57,16 @@ def run_flow(
 
 
 def _warm_up_beside(workshop: Any) -> None:
-    """Starts what the first stages need while this thread waits for servers."""
+    """Opens the database, then imports what the gate before landing needs, while this thread imports the rest."""
 
     def warm_up() -> None:
+        with suppress(DiarynotesError):  # who opens it next is told
+            _ = workshop.store
         import data_checks
 
         data_checks.warm_up()
 
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
-    _ = workshop.sandbox
 
 
 @contextmanager
