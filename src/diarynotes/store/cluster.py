@@ -76,6 +76,10 @@ def _initialise(data: Path) -> None:
     fresh.rename(data)
 
 
+_ROOM_BYTES = 1 << 20
+"""With less free space than this a server that does not start says nothing, not even in its log."""
+
+
 def _launch(data: Path) -> str:
     """Start the server and wait until it takes connections; the reason where it does not."""
     sockets = _socket_folder(data)
@@ -84,6 +88,8 @@ def _launch(data: Path) -> str:
     done = _postgres(data, [*command, "-o", f"-k {sockets} {_SERVER_OPTIONS}"])
     if done.returncode == 0:
         return ""
+    if shutil.disk_usage(data).free < _ROOM_BYTES:
+        return "no space left on the disk"
     log = (data / "server.log").read_text("utf-8", "replace") if (data / "server.log").exists() else done.stderr
     return _last_complaint(log)
 
