@@ -5,6 +5,7 @@ Never an input of a task: Prefect hashes and records inputs, and these hold conn
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -156,4 +157,5 @@ def current_workshop() -> Workshop:
     global _current
     if _current is None:
         _current = Workshop(load_settings())
+        atexit.register(_current.close)
     return _current
