@@ -18,7 +18,10 @@ _ENDS = frozenset({"quarantined", "waiting", "dead"})
 
 @contextmanager
 def progress_bars() -> Iterator[None]:
-    """One bar a stage, fed by the events of this process; gone when the block ends."""
+    """One bar a stage, fed by the events of this process; gone when the block ends.
+
+    Until it is known how much there is to do, the bars only move. Which engine was chosen is said above them.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -28,7 +31,9 @@ def progress_bars() -> Iterator[None]:
         passed: dict[str, set[str]] = {name: set() for name in _STAGES}
 
         def follow(event: Event) -> None:
-            if event.name == "planned":
+            if event.name == "engine_chosen":
+                progress.console.print(event.facts["reason"], markup=False, highlight=False)
+            elif event.name == "planned":
                 for bar in bars.values():
                     progress.update(bar, total=event.facts["count"])
             elif event.name in bars:

@@ -39,6 +39,7 @@ def run_flow(
         from flows.workshop import open_workshop
 
         workshop = opened.enter_context(open_workshop(settings))
+        opened.enter_context(tell_choices() if quiet else progress_bars())
         _ = workshop.sandbox  # its nursery warms up in a process of its own
         _warm_up_beside(workshop)
         from flows.diary import diary
@@ -47,9 +48,6 @@ def run_flow(
         if server is not None:
             server.wait()
         opened.enter_context(_leaving_at_the_second_interrupt())
-        opened.enter_context(tell_choices())
-        if not quiet:
-            opened.enter_context(progress_bars())
         with reporting_to(url or server.url):  # type: ignore[union-attr]
             start: Callable[..., Any] = diary  # Prefect's own types know no keywords from a mapping
             report = start(list(sources), retry_waiting=True, **wishes)

@@ -36,7 +36,7 @@ class Backend:
             raise BadSettings("language", f"pocketsphinx hears only English, not '{language}'; use Whisper.")
         if importlib.util.find_spec("pocketsphinx") is None:
             raise NotInstalled("pocketsphinx", "pip install pocketsphinx")
-        self.batch_size = 2 * workers
+        self.batch_size = workers  # small, so that whoever waits sees each recording end
         self._sandbox = Sandbox(workers, warm_up=load_decoder)
         self._sandbox.start()
 
