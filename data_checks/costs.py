@@ -1,8 +1,10 @@
-"""What must hold of a cost that lands. `gx` is `great_expectations.expectations`, handed in by the runner."""
+"""What must hold of a cost that lands."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from data_checks.rules import Rules
 
 COLUMNS = {
     "usd": "number",
@@ -13,47 +15,12 @@ COLUMNS = {
 OPTIONAL = frozenset({"usd"})
 
 
-def expectations(gx: Any) -> list[Any]:
+def expectations(rules: Rules) -> list[Any]:
     return [
-        gx.ExpectColumnValuesToBeBetween(
-            column="missing",
-            max_value=0,
-            severity="critical",
-            meta={"code": "incomplete"},
-            description="Every count of the usage is known",
-        ),
-        gx.ExpectColumnValuesToNotBeNull(
-            column="usd",
-            severity="warning",
-            meta={"code": "unknown_price"},
-            description="The price is known",
-        ),
-        gx.ExpectColumnValuesToBeBetween(
-            column="usd",
-            min_value=0,
-            severity="critical",
-            meta={"code": "usd"},
-            description="The cost is not negative",
-        ),
-        gx.ExpectColumnValuesToBeBetween(
-            column="input_tokens",
-            min_value=0,
-            severity="critical",
-            meta={"code": "input_tokens"},
-            description="The tokens read are not negative",
-        ),
-        gx.ExpectColumnValuesToBeBetween(
-            column="output_tokens",
-            min_value=0,
-            severity="critical",
-            meta={"code": "output_tokens"},
-            description="The tokens written are not negative",
-        ),
-        gx.ExpectColumnValuesToBeBetween(
-            column="seconds",
-            min_value=0,
-            severity="critical",
-            meta={"code": "seconds"},
-            description="The seconds are not negative",
-        ),
+        rules.complete("Every count of the usage is known"),
+        rules.known("usd", "unknown_price", "The price is known", severity="warning"),
+        rules.between("usd", 0, None, "usd", "The cost is not negative"),
+        rules.between("input_tokens", 0, None, "input_tokens", "The tokens read are not negative"),
+        rules.between("output_tokens", 0, None, "output_tokens", "The tokens written are not negative"),
+        rules.between("seconds", 0, None, "seconds", "The seconds are not negative"),
     ]

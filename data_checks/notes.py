@@ -1,9 +1,10 @@
-"""What must hold of a note that lands. `gx` is `great_expectations.expectations`, handed in by the runner."""
+"""What must hold of a note that lands."""
 
 from __future__ import annotations
 
 from typing import Any, get_args
 
+from data_checks.rules import Rules
 from diarynotes.models import MoodLabel
 
 COLUMNS = {
@@ -18,64 +19,14 @@ COLUMNS = {
 OPTIONAL: frozenset[str] = frozenset()
 
 
-def expectations(gx: Any) -> list[Any]:
+def expectations(rules: Rules) -> list[Any]:
     return [
-        gx.ExpectColumnValuesToBeBetween(
-            column="missing",
-            max_value=0,
-            severity="critical",
-            meta={"code": "incomplete"},
-            description="Every measure of the note is known",
-        ),
-        gx.ExpectColumnValuesToBeBetween(
-            column="title_length",
-            min_value=1,
-            max_value=120,
-            severity="critical",
-            meta={"code": "title"},
-            description="The title has 1 to 120 characters",
-        ),
-        gx.ExpectColumnValuesToBeBetween(
-            column="sentences",
-            min_value=1,
-            severity="critical",
-            meta={"code": "empty"},
-            description="The note says something",
-        ),
-        gx.ExpectColumnValuesToBeBetween(
-            column="empty_sentences",
-            max_value=0,
-            severity="critical",
-            meta={"code": "empty_sentence"},
-            description="No sentence is empty",
-        ),
-        gx.ExpectColumnValuesToBeBetween(
-            column="ungrounded",
-            max_value=0,
-            severity="critical",
-            meta={"code": "ungrounded"},
-            description="Every sentence points at segments that exist",
-        ),
-        gx.ExpectColumnValuesToBeBetween(
-            column="mood_score",
-            min_value=-1,
-            max_value=1,
-            severity="critical",
-            meta={"code": "mood_score"},
-            description="The mood's score lies between -1 and 1",
-        ),
-        gx.ExpectColumnValuesToBeInSet(
-            column="mood_label",
-            value_set=list(get_args(MoodLabel)),
-            severity="critical",
-            meta={"code": "mood_label"},
-            description="The mood's label is a known one",
-        ),
-        gx.ExpectColumnValuesToBeBetween(
-            column="days_apart",
-            max_value=1,
-            severity="critical",
-            meta={"code": "day"},
-            description="The day is that of the recording, give or take one",
-        ),
+        rules.complete("Every measure of the note is known"),
+        rules.between("title_length", 1, 120, "title", "The title has 1 to 120 characters"),
+        rules.between("sentences", 1, None, "empty", "The note says something"),
+        rules.between("empty_sentences", None, 0, "empty_sentence", "No sentence is empty"),
+        rules.between("ungrounded", None, 0, "ungrounded", "Every sentence points at segments that exist"),
+        rules.between("mood_score", -1, 1, "mood_score", "The mood's score lies between -1 and 1"),
+        rules.one_of("mood_label", get_args(MoodLabel), "mood_label", "The mood's label is a known one"),
+        rules.between("days_apart", None, 1, "day", "The day is that of the recording, give or take one"),
     ]

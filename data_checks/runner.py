@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any
 
 from data_checks.results import TABLES, Check, CheckResult, Table
+from data_checks.rules import Rules
 from diarynotes.errors import BadSettings, DiarynotesError, NotInstalled
 from diarynotes.models import Finding, Severity
 
@@ -113,7 +114,7 @@ def _open_suite(table: Table) -> Suite:
     from great_expectations import expectations
 
     module = importlib.import_module(f"data_checks.{table}")
-    rules = {rule.meta["code"]: rule for rule in module.expectations(expectations)}
+    rules = {rule.meta["code"]: rule for rule in module.expectations(Rules(expectations))}
     batches = source.add_dataframe_asset(table).add_batch_definition_whole_dataframe("all")
     return Suite(table, module.COLUMNS, module.OPTIONAL, rules, batches)
 
