@@ -129,7 +129,7 @@ def test_a_good_row_passes_without_a_finding(table: Table) -> None:
         ("notes", {"ungrounded": 1}, "ungrounded", "error"),
         ("notes", {"mood_score": -1.2}, "mood_score", "error"),
         ("notes", {"mood_label": "furious"}, "mood_label", "error"),
-        ("notes", {"days_apart": 2}, "day", "error"),
+        ("notes", {"days_apart": 3}, "day", "error"),
         ("costs", {"usd": None}, "unknown_price", "warning"),
         ("costs", {"usd": -0.01}, "usd", "error"),
         ("costs", {"input_tokens": -1}, "input_tokens", "error"),
@@ -155,7 +155,7 @@ def test_each_rule_finds_its_row_and_no_other(
         ("recordings", {"silence_ratio": 0.8, "score": 0.3, "duration_s": 36_000.0}),
         ("transcripts", {"words_per_second": None}),  # a language without blanks
         ("transcripts", {"overrun_s": 0.9}),
-        ("notes", {"title_length": 120, "days_apart": 1, "mood_score": -1}),
+        ("notes", {"title_length": 120, "days_apart": 2, "mood_score": -1}),
         ("costs", {"usd": 0.0, "input_tokens": 0}),
     ],
 )
