@@ -15,7 +15,7 @@ from diarynotes import observe
 from diarynotes.buckets import hash_object, list_objects, local_copy
 from diarynotes.cost import price
 from diarynotes.diary import write_note
-from diarynotes.errors import BadSettings, DiarynotesError, SourceUnavailable, UncheckedNote
+from diarynotes.errors import BadSettings, DiarynotesError, SourceUnavailable, UncheckedNote, Unexpected
 from diarynotes.ingest import date_recording, diary_day, make_recording
 from diarynotes.models import BucketObject, Job, Priority, Recording, RecordingId, Usage
 from diarynotes.store import KnownSource, Landing, SourceFacts
@@ -130,6 +130,8 @@ def land_notes(shop: Workshop, ids: Sequence[RecordingId]) -> Landed:
         _store_checks(shop, checks)
         failed = turned_away(checks)
         jobs = {job.recording_id: job for job in claims.jobs}
+        for recording_id in jobs.keys() - {landing.recording.id for landing in landings}:
+            claims.fail(jobs[recording_id], Unexpected("its note is missing"))
         for recording_id, codes in failed.items():
             claims.fail(jobs[recording_id], UncheckedNote(codes))
         passed = [landing for landing in landings if landing.recording.id not in failed]
