@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from diarynotes.errors import BadSettings
+from diarynotes.errors import BadSettings, StorageFailed
 
 _PREFIX = "DIARYNOTES_"
 _FILE = "diarynotes.toml"
@@ -111,6 +111,14 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
     for layer in (_read_file(home), from_environment, given):
         settings = replace(settings, **{name: _parse(name, value) for name, value in layer.items()})
     return settings
+
+
+def make_home(settings: Settings) -> None:
+    """Makes the home where there is none, for its owner's eyes only. Raises: StorageFailed, naming it."""
+    try:
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageFailed(str(settings.home), error.strerror or str(error)) from error
 
 
 def _default_home() -> Path:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from diarynotes.errors import BadSettings
-from diarynotes.settings import load_settings
+from diarynotes.errors import BadSettings, StorageFailed
+from diarynotes.settings import load_settings, make_home
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +64,19 @@ def test_an_unknown_key_in_the_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "diarynotes.toml").write_text("engin = 'whisper'\n")
     with pytest.raises(BadSettings, match="engin"):
         load_settings({}, home=tmp_path)
+
+
+def test_the_home_is_for_its_owner_alone(tmp_path: Path) -> None:
+    settings = load_settings({}, home=tmp_path / "new" / "home")
+    make_home(settings)
+    make_home(settings)
+    assert settings.home.stat().st_mode & 0o077 == 0
+
+
+def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageFailed, match="file/home"):
+        make_home(load_settings({}, home=tmp_path / "file" / "home"))
 
 
 def test_the_zone_is_an_iana_zone(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from diarynotes.cli.console import progress_bars, tell_choices
 from diarynotes.errors import DiarynotesError
 from diarynotes.prefect_api import TemporaryServer, configured_url, reporting_to
-from diarynotes.settings import Settings
+from diarynotes.settings import Settings, make_home
 
 T = TypeVar("T")
 
@@ -30,6 +30,7 @@ def run_flow(
     **wishes: str | None,
 ) -> T:
     """Runs the diary flow and returns `describe(store, report)`. Raises what the flow raises, KeyboardInterrupt too."""
+    make_home(settings)
     with ExitStack() as opened:
         server = None
         url = configured_url()
