@@ -8,7 +8,6 @@ and writes no file; its telemetry is off. Knows the suites' modules, not what th
 from __future__ import annotations
 
 import importlib
-import os
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from data_checks.results import TABLES, Check, CheckResult, Table
 from data_checks.rules import Rules
 from diarynotes.errors import BadSettings, DiarynotesError, NotInstalled
 from diarynotes.models import Finding, Severity
+from diarynotes.telemetry import forbid_telemetry
 
 _SEVERITIES: Mapping[str, Severity] = {"critical": "error", "warning": "warning", "info": "info"}
 _AHEAD = timedelta(days=1)
@@ -83,7 +83,7 @@ def apply_suite(
 
 @cache
 def _open_context() -> Any:
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read while it is imported; the only switch that it has
+    forbid_telemetry()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it imports modules that Python has deprecated

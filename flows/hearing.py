@@ -13,6 +13,7 @@ from pathlib import Path
 from diarynotes import audio, validate
 from diarynotes.audio import Decoded, DecodeLimits, decode
 from diarynotes.models import Media, Quality, Span
+from diarynotes.telemetry import forbid_telemetry
 from diarynotes.transcribe.vad import find_speech
 from diarynotes.validate import Limits, check_recording, measure_quality
 
@@ -29,6 +30,7 @@ class Errand:
 
 def warm_up() -> None:
     """Imports and warms what children need, once, before there are any; leaves no thread behind."""
+    forbid_telemetry()
     import onnxruntime  # noqa: F401  # without a session, which would start threads
 
     audio.warm_up()

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from diarynotes.errors import StorageFailed
+from diarynotes.telemetry import forbid_telemetry
 
 _START_TIMEOUT_S = 120.0
 _DRAIN_S = 30.0
@@ -44,13 +45,9 @@ def quiet_prefect() -> None:
 
     Errors reach the person once, as a sentence of ours; Prefect would print them twice more, with their tracebacks.
     """
-    for name, value in {
-        "DO_NOT_TRACK": "1",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_LOGGING_LEVEL": "CRITICAL",
-        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
-    }.items():
-        os.environ.setdefault(name, value)
+    forbid_telemetry()
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
 
 
 def configured_url() -> str | None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from diarynotes.errors import NotInstalled
 from diarynotes.models import SAMPLE_RATE, Audio, Span
+from diarynotes.telemetry import forbid_telemetry
 
 FRAME = 512
 """Samples that the model judges at a time (32 ms)."""
@@ -117,6 +118,7 @@ def _frames(seconds: float) -> int:
 
 @functools.cache
 def _session() -> Any:
+    forbid_telemetry()
     try:
         import onnxruntime
     except ImportError as error:
