@@ -40,7 +40,7 @@ def write_weights(folder: Path) -> None:
 @pytest.fixture(scope="module", params=[*ENGINES, "scripted"])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     models = tmp_path_factory.mktemp("models")
-    if request.param == "whisper":
+    if request.param in ("whisper", "ctranslate2"):
         write_weights(models)
     engine = open_engine(request.param, model=None, models=models, language="en", workers=2)
     yield engine

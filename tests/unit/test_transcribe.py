@@ -173,7 +173,7 @@ def test_engines_are_opened_by_name(tmp_path: Path) -> None:
     engine = open_engine("scripted", model=None, models=tmp_path, language=None, workers=1)
 
     assert isinstance(engine, ScriptedEngine)
-    with pytest.raises(BadSettings, match="auto, whisper, pocketsphinx"):
+    with pytest.raises(BadSettings, match="auto, whisper, ctranslate2, pocketsphinx"):
         open_engine("kaldi", model=None, models=tmp_path, language=None, workers=1)
 
 

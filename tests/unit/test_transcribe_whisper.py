@@ -7,7 +7,8 @@ import pytest
 
 from diarynotes.errors import BadSettings, EngineFailed, ModelUnavailable
 from diarynotes.models import SAMPLE_RATE, Span, Window
-from diarynotes.transcribe.whisper import Backend, _clips
+from diarynotes.transcribe.mel import cut_clips
+from diarynotes.transcribe.whisper import Backend
 
 
 def write_checkpoint(path: Path, vocabulary: int = 51865) -> Path:
@@ -159,9 +160,9 @@ def test_what_torch_raises_is_ours_outside(engine: Backend, monkeypatch: pytest.
 def test_time_marks_cut_the_tokens() -> None:
     mark = 1000
 
-    assert list(_clips([mark, 1, 2, mark + 100, mark + 150, 3, mark + 200], mark)) == [
+    assert list(cut_clips([mark, 1, 2, mark + 100, mark + 150, 3, mark + 200], mark)) == [
         ((0.0, 2.0), [1, 2]),
         ((3.0, 4.0), [3]),
     ]
-    assert list(_clips([1, 2], mark)) == [((0.0, 30.0), [1, 2])]
-    assert list(_clips([], mark)) == []
+    assert list(cut_clips([1, 2], mark)) == [((0.0, 30.0), [1, 2])]
+    assert list(cut_clips([], mark)) == []

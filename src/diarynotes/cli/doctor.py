@@ -145,10 +145,10 @@ def _check_engines(settings: Settings) -> Iterator[Check]:
     from diarynotes.transcribe.weights import find_any_weights
 
     for name in ENGINES:
-        if name == "whisper" and not (settings.model or find_any_weights(settings.models)):
+        if name in ("whisper", "ctranslate2") and not (settings.model or find_any_weights(settings.models)):
             folder = settings.models / "whisper"
             yield Check(
-                "engine whisper",
+                f"engine {name}",
                 "missing",
                 "no weights are on disk",
                 f"put OpenAI's small.pt (or another) into {folder}",

@@ -17,7 +17,7 @@ from diarynotes.transcribe import trust
 from diarynotes.transcribe.weights import DEFAULT_MODEL, fetch_weights, find_any_weights, find_weights
 from diarynotes.transcribe.windows import cut_windows, group_spans, stitch
 
-ENGINES = ("whisper", "pocketsphinx")
+ENGINES = ("whisper", "ctranslate2", "pocketsphinx")
 """The engines a person may name; `auto` is `choose_engine`, and `scripted` is the fake of `diarynotes.testing`."""
 
 
@@ -79,13 +79,18 @@ def open_engine(name: str, *, model: str | None, models: Path, language: str | N
     """The engine of this name, ready to decode; close it when done.
 
     `model` is a Whisper model's name or the path of a .pt file (None: the best one at hand), `models` the folder that
-    holds `whisper/`, `language` an ISO 639 code (None: detected), `workers` the processes that an engine on the CPU
-    may use. Raises BadSettings, ModelUnavailable or NotInstalled.
+    holds `whisper/`, and `ctranslate2/` with what is converted; `language` an ISO 639 code (None: detected), `workers`
+    the processes or threads that an engine on the CPU may use. Raises BadSettings, ModelUnavailable, NotInstalled, or
+    StorageFailed where a converted model cannot be written.
     """
     if name == "whisper":
         from diarynotes.transcribe import whisper
 
         return whisper.Backend(_weights(model, models), language=language)
+    if name == "ctranslate2":
+        from diarynotes.transcribe import ctranslate2
+
+        return ctranslate2.Backend(_weights(model, models), models, threads=workers, language=language)
     if name == "pocketsphinx":
         from diarynotes.transcribe import pocketsphinx
 

@@ -6,15 +6,13 @@ done here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from diarynotes.errors import BadSettings, EngineFailed, ModelUnavailable, NotInstalled
-from diarynotes.models import Piece, Window, WindowText
-
-Clip = tuple[float, float]
-"""Start and end inside a window, s."""
+from diarynotes.errors import EngineFailed, ModelUnavailable, NotInstalled
+from diarynotes.models import Window, WindowText
+from diarynotes.transcribe.mel import group_languages, known_language, log_mel, read_text
 
 
 class Backend:
@@ -42,7 +40,7 @@ class Backend:
         except Exception as error:  # torch raises a dozen kinds for a file that is not a checkpoint
             remedy = f"{weights} is not a Whisper checkpoint or is damaged. Delete it, or name another with --model."
             raise ModelUnavailable(weights.stem, remedy) from error
-        self.language = _known_language(language, self._model.is_multilingual)
+        self.language = known_language(language, multilingual=self._model.is_multilingual)
         self.settings = f"language={self.language}" if language else ""
 
     def decode(self, windows: Sequence[Window]) -> list[WindowText]:
@@ -60,11 +58,10 @@ class Backend:
         import torch
         import whisper
 
-        mels = [whisper.log_mel_spectrogram(whisper.pad_or_trim(w.samples), self._model.dims.n_mels) for w in windows]
         half = self.device.startswith("cuda")
         texts: dict[int, WindowText] = {}
         with torch.inference_mode():
-            mel = torch.stack(mels).to(self.device)
+            mel = log_mel(windows, self._model.dims.n_mels).to(self.device)
             features = self._model.encoder(mel.half() if half else mel)
             for language, rows in self._languages(windows, features).items():
                 options = whisper.DecodingOptions(language=language, fp16=half)
@@ -73,18 +70,11 @@ class Backend:
         return [texts[row] for row in range(len(windows))]
 
     def _languages(self, windows: Sequence[Window], features: Any) -> dict[str, list[int]]:
-        """Rows of the batch by language: windows of one recording are heard in one, the likeliest over all of them."""
+        """Rows of the batch by language."""
         if self.language is not None:
             return {self.language: list(range(len(windows)))}
         _, likely = self._model.detect_language(features)
-        rows: dict[str, list[int]] = {}
-        for row in range(len(windows)):
-            rows.setdefault(windows[row].recording_id, []).append(row)
-        languages: dict[str, list[int]] = {}
-        for together in rows.values():
-            sums = {code: sum(likely[row][code] for row in together) for code in likely[0]}
-            languages.setdefault(max(sums, key=sums.__getitem__), []).extend(together)
-        return languages
+        return group_languages(windows, likely)
 
     def _text(self, result: Any) -> WindowText:
         from whisper.tokenizer import get_tokenizer
@@ -92,41 +82,10 @@ class Backend:
         tokenizer = get_tokenizer(
             self._model.is_multilingual, num_languages=self._model.num_languages, language=result.language
         )
-        numbers = (result.avg_logprob, result.no_speech_prob)
-        pieces = tuple(
-            Piece(start_s, end_s, text, *numbers)
-            for (start_s, end_s), tokens in _clips(result.tokens, tokenizer.timestamp_begin)
-            if (text := tokenizer.decode(tokens).strip())
+        return read_text(
+            result.tokens,
+            tokenizer,
+            language=result.language,
+            avg_logprob=result.avg_logprob,
+            no_speech=result.no_speech_prob,
         )
-        text = " ".join(piece.text for piece in pieces)
-        return WindowText(text, pieces, result.language, *numbers)
-
-
-def _clips(tokens: Sequence[int], timestamp_begin: int) -> Iterator[tuple[Clip, list[int]]]:
-    """Runs of text tokens between the time marks around them, which count steps of 0.02 s (Whisper, section 2.3)."""
-    start_s, text = 0.0, []
-    for token in tokens:
-        if token < timestamp_begin:
-            text.append(token)
-            continue
-        time_s = (token - timestamp_begin) * 0.02
-        if text:
-            yield (start_s, time_s), text
-        start_s, text = time_s, []
-    if text:
-        yield (start_s, 30.0), text
-
-
-def _known_language(language: str | None, multilingual: bool) -> str | None:
-    from whisper.tokenizer import LANGUAGES, TO_LANGUAGE_CODE
-
-    if not multilingual:
-        if language not in (None, "en", "english"):
-            raise BadSettings("language", f"this model hears only English, not '{language}'; choose one without .en.")
-        return "en"
-    if language is None:
-        return None
-    code: str = TO_LANGUAGE_CODE.get(language.lower(), language.lower())
-    if code not in LANGUAGES:
-        raise BadSettings("language", f"'{language}' is not a language that Whisper knows; use a code such as 'en'.")
-    return code
