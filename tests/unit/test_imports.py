@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "diarynotes"
 STAGES = ("ingest", "audio", "validate", "transcribe", "diary", "cost", "store")
 EDGES = ("cli", "prefect_api", "settings", "__main__")
-HELPERS = ("models", "errors", "sandbox", "buckets", "observe", "telemetry", "testing")
+HELPERS = ("models", "errors", "sandbox", "buckets", "observe", "telemetry", "testing", "word_errors")
 
 
 def module_name(path: Path) -> str:
