@@ -59,9 +59,9 @@ def entry() -> NoReturn:
 
 
 def _add_commands() -> None:
-    from diarynotes.cli import demo, doctor, jobs, models, query, read, run, write
+    from diarynotes.cli import demo, doctor, evaluate, jobs, models, query, read, run, write
 
-    for module in (run, read, query, jobs, write, models, doctor, demo):
+    for module in (run, read, query, jobs, write, models, evaluate, doctor, demo):
         for command in module.COMMANDS:
             main.add_command(command)
 

@@ -1,0 +1,141 @@
+"""One engine over decoded clips, in a process of its own: what it heard, how fast, and in how much memory.
+
+The process makes the memory the engine's alone: what another engine, or this process, has loaded does not count.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from diarynotes.audio import Decoded
+from diarynotes.errors import DiarynotesError, EngineFailed
+from diarynotes.models import SAMPLE_RATE, Span, Window
+from diarynotes.telemetry import forbid_telemetry
+from diarynotes.transcribe import Engine, Heard, HeardResult, open_engine, transcribe_recordings
+
+_SAMPLE_EVERY_S = 0.05
+"""How often memory is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A decoded clip, its samples still in a spool file, and where somebody speaks in it."""
+
+    file: str
+    decoded: Decoded
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What an engine is opened with; see `open_engine`."""
+
+    name: str
+    model: str | None
+    models: Path
+    language: str | None
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What an engine made of the clips, by file; `seconds` is what that took once the engine was loaded."""
+
+    engine: str
+    model: str
+    results: tuple[HeardResult, ...]
+    seconds: float
+
+
+def try_engine(opening: Opening, clips: Sequence[Clip]) -> tuple[Trial, int]:
+    """What came of it, and the peak memory in bytes of the engine's process with all its children.
+
+    Pages that processes share count once where the system tells (Linux); memory of a GPU does not count. Raises what
+    opening the engine raises, and EngineFailed when its process dies.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_listen, args=(theirs, opening, clips))
+    process.start()
+    theirs.close()
+    try:
+        peak_bytes = _measure_memory(process.pid)
+        while not ours.poll(_SAMPLE_EVERY_S):
+            peak_bytes = max(peak_bytes, _measure_memory(process.pid))
+        answer: Trial | DiarynotesError = ours.recv()
+    except EOFError as error:
+        raise EngineFailed(opening.name, "its process died") from error
+    finally:
+        process.terminate()
+        process.join()
+        ours.close()
+    if isinstance(answer, DiarynotesError):
+        raise answer
+    return answer, peak_bytes
+
+
+def _listen(answers: Connection, opening: Opening, clips: Sequence[Clip]) -> None:
+    """What the process of its own does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it ends it
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    os.dup2(2, 1)  # libraries may print; stdout belongs to the command
+    forbid_telemetry()
+    try:
+        engine = open_engine(
+            opening.name,
+            model=opening.model,
+            models=opening.models,
+            language=opening.language,
+            workers=opening.workers,
+        )
+        try:
+            answers.send(_time(engine, clips))
+        finally:
+            engine.close()
+    except DiarynotesError as error:
+        answers.send(error)
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _time(engine: Engine, clips: Sequence[Clip]) -> Trial:
+    heard = [Heard(clip.file, clip.decoded.open(keep=True), clip.spans) for clip in clips]
+    silence = Window("warm-up", 0, 0.0, np.zeros(SAMPLE_RATE, np.float32), (Span(0.0, 1.0),))
+    with suppress(EngineFailed):
+        engine.decode([silence])  # some load themselves when they are first used
+    begun = time.perf_counter()
+    results = tuple(transcribe_recordings(engine, heard))
+    return Trial(engine.name, engine.model, results, time.perf_counter() - begun)
+
+
+def _measure_memory(pid: int | None) -> int:
+    total_bytes = 0
+    with suppress(psutil.NoSuchProcess):
+        root = psutil.Process(pid)
+        for process in (root, *root.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                total_bytes += _measure_process(process)
+    return total_bytes
+
+
+def _measure_process(process: psutil.Process) -> int:
+    with suppress(psutil.AccessDenied, AttributeError):
+        return int(process.memory_full_info().pss)
+    return int(process.memory_info().rss)
