@@ -1,7 +1,7 @@
 """How many words a speech engine gets wrong, clip by clip, and how fast it is; prints a table, writes JSON.
 
-Reads a folder of clips with a `transcripts.csv` of the columns file and text. Words are compared after Whisper's own
-normaliser for English, the word error rate is Levenshtein's distance over the number of words said.
+Reads a folder of clips with a `transcripts.csv` of the columns file and text. Unlike `diarynotes evaluate` it runs in
+one process, without a sandbox, so that a profiler sees all of it; its pace counts loading the engine.
 
     python benchmarks/recognition.py [--engine pocketsphinx] [--model NAME] [--clips FOLDER] [--json FILE]
 """
@@ -16,12 +16,11 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from whisper.normalizers import EnglishTextNormalizer
-
 from diarynotes.audio import decode
 from diarynotes.models import Transcript
 from diarynotes.transcribe import ENGINES, Heard, open_engine, transcribe_recordings
 from diarynotes.transcribe.vad import find_speech
+from diarynotes.word_errors import count_word_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +75,8 @@ def _listen(clips: Path) -> tuple[dict[str, str], list[Heard]]:
 
 
 def _compare(file: str, said: str, heard: str) -> Row:
-    normalize = EnglishTextNormalizer()
-    wanted, found = normalize(said).split(), normalize(heard).split()
-    return Row(file, _distance(wanted, found), len(wanted), heard)
-
-
-def _distance(wanted: list[str], found: list[str]) -> int:
-    """Levenshtein's distance: the fewest words to change, leave out or add."""
-    row = list(range(len(found) + 1))
-    for i, word in enumerate(wanted, start=1):
-        diagonal, row[0] = row[0], i
-        for j, other in enumerate(found, start=1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (word != other))
-    return row[-1]
+    errors = count_word_errors(said, heard)
+    return Row(file, errors.wrong, errors.words, heard)
 
 
 def _read_arguments() -> argparse.Namespace:
