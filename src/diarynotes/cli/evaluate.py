@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _LIST = "transcripts.csv"
 _LEGEND = (
-    "Words are compared after Whisper's normaliser for English. Trust should fall as errors rise: the last column is "
-    "the rank correlation over clips, -1 at best."
+    "Words are compared after Whisper's normaliser for English; trust is the mean over clips. It should fall as\n"
+    "errors rise: trust~error is the rank correlation of the two over clips, -1 at best."
 )
 
 
@@ -53,7 +53,7 @@ def evaluate(
         for opening in openings if clips else ():
             if not as_json:
                 say(f"… {opening.name} listens to {len(clips)} clips")
-            scores += _try(opening, clips, said, problems)
+            scores += _try(opening, clips, said, Path(spool), problems)
     if not with_clips:
         scores = [{name: value for name, value in score.items() if name != "clips"} for score in scores]
     audio_s = sum(clip.decoded.media.duration_s for clip in clips)
@@ -120,13 +120,13 @@ def _hear_clips(
 
 
 def _try(
-    opening: Opening, clips: Sequence[Clip], said: Mapping[str, str], problems: list[dict[str, str]]
+    opening: Opening, clips: Sequence[Clip], said: Mapping[str, str], spool: Path, problems: list[dict[str, str]]
 ) -> list[dict[str, Any]]:
     """The score of one engine; none where it fails, which `problems` then tells."""
     from diarynotes.cli.trial import try_engine
 
     try:
-        trial, peak_bytes = try_engine(opening, clips)
+        trial, peak_bytes = try_engine(opening, clips, spool=spool)
     except DiarynotesError as error:
         problems.append(_problem(opening.name, error))
         return []
@@ -176,7 +176,7 @@ def _problem(source: str, error: Exception) -> dict[str, str]:
 
 
 def _print(outcome: dict[str, Any]) -> None:
-    columns = ("engine", "model", "word errors", "× real time", "peak MB", "mean trust", "trust against error")
+    columns = ("engine", "model", "wrong words", "× real time", "peak MB", "trust", "trust~error")
     for score in outcome["engines"]:
         for_people = [
             (row["file"], f"{row['wrong']} of {row['words']}", _number(row["trust"]), row["said"], row["heard"])
@@ -200,7 +200,7 @@ def _row(score: dict[str, Any]) -> tuple[Any, ...]:
     return (
         score["engine"],
         score["model"],
-        "–" if rate is None else f"{rate:.1%} of {score['words']}",
+        "–" if rate is None else f"{rate:.1%}",
         f"{score['real_time_factor']:.1f}",
         score["peak_memory_mb"],
         _number(score["mean_trust"]),

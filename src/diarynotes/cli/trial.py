@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
@@ -17,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from diarynotes.audio import Decoded
 from diarynotes.errors import DiarynotesError, EngineFailed
@@ -59,15 +60,16 @@ class Trial:
     seconds: float
 
 
-def try_engine(opening: Opening, clips: Sequence[Clip]) -> tuple[Trial, int]:
+def try_engine(opening: Opening, clips: Sequence[Clip], *, spool: Path) -> tuple[Trial, int]:
     """What came of it, and the peak memory in bytes of the engine's process with all its children.
 
-    Pages that processes share count once where the system tells (Linux); memory of a GPU does not count. Raises what
-    opening the engine raises, and EngineFailed when its process dies.
+    Pages that processes share count once where the system tells (Linux); memory of a GPU does not count. `spool` is the
+    folder of the clips' samples: should this process be killed, the other one deletes it. Raises what opening the
+    engine raises, and EngineFailed when its process dies.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_listen, args=(theirs, opening, clips))
+    process = context.Process(target=_listen, args=(theirs, opening, clips, spool))
     process.start()
     theirs.close()
     try:
@@ -86,10 +88,10 @@ def try_engine(opening: Opening, clips: Sequence[Clip]) -> tuple[Trial, int]:
     return answer, peak_bytes
 
 
-def _listen(answers: Connection, opening: Opening, clips: Sequence[Clip]) -> None:
+def _listen(answers: Connection, opening: Opening, clips: Sequence[Clip], spool: Path) -> None:
     """What the process of its own does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it ends it
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=_leave_with_parent, args=(spool,), daemon=True).start()
     os.dup2(2, 1)  # libraries may print; stdout belongs to the command
     forbid_telemetry()
     try:
@@ -108,10 +110,11 @@ def _listen(answers: Connection, opening: Opening, clips: Sequence[Clip]) -> Non
         answers.send(error)
 
 
-def _leave_with_parent() -> None:
+def _leave_with_parent(spool: Path) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
+    shutil.rmtree(spool, ignore_errors=True)  # nobody's voice is left behind
     os._exit(1)
 
 
