@@ -151,7 +151,7 @@ def _check_engines(settings: Settings) -> Iterator[Check]:
                 f"engine {name}",
                 "missing",
                 "no weights are on disk",
-                f"put OpenAI's small.pt (or another) into {folder}",
+                f"diarynotes models pull small, or put OpenAI's small.pt into {folder}",
             )
             continue
         engine = open_engine(
