@@ -121,6 +121,7 @@ def diary(
         retry_waiting: Try recordings again at once whose last try failed, rather than when they are due.
     """
     shop = current_workshop()
+    shop.stopping.clear()
     wishes = shop.wish(engine=engine, model=model, language=language, writers=writer)
     with emitting_events():
         try:
@@ -128,7 +129,7 @@ def diary(
             if retry_waiting:
                 shop.store.jobs.retry(report.ids, states=["waiting"])
             checks = _work_off(shop, report, wishes)
-        except KeyboardInterrupt:
+        except BaseException:
             shop.stopping.set()  # tasks hand back what they have not begun, so that the runner can end
             raise
         shop.store.snapshot()

@@ -151,15 +151,19 @@ def test_no_diary_text_outside_the_diary(command_line: Any, make_notes: Any, tmp
     assert not [words for words in said if words in outcome.err.encode()]
 
 
-def test_ctrl_c_gives_everything_back(command_line: Any, make_notes: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_run_gives_everything_back(
+    command_line: Any, make_notes: Any, tmp_path: Path, number: signal.Signals
+) -> None:
     make_notes(tmp_path / "notes", 60)
     process = command_line.start("run", str(tmp_path / "notes"), "--engine", "scripted")
     command_line.wait_for("validated")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "run the same command again" in err
     assert "Traceback" not in err
+    assert not (command_line.home / "postgres" / "data" / "postmaster.pid").exists()
     outcome = command_line.call("run", str(tmp_path / "notes"), "--engine", "scripted", "--json")
     assert outcome.status == 0, outcome.err
     assert outcome.json["landed"] + outcome.json["skipped"] == 60

@@ -32,6 +32,7 @@ def run_flow(
     """Runs the diary flow and returns `describe(store, report)`. Raises what the flow raises, KeyboardInterrupt too."""
     make_home(settings)
     with ExitStack() as opened:
+        opened.enter_context(_leaving_in_order())
         server = None
         url = configured_url()
         if url is None:
@@ -48,7 +49,6 @@ def run_flow(
         store = workshop.store
         if server is not None:
             server.wait()
-        opened.enter_context(_leaving_at_the_second_interrupt())
         with reporting_to(url or server.url):  # type: ignore[union-attr]
             start: Callable[..., Any] = diary  # Prefect's own types know no keywords from a mapping
             report = start(list(sources), retry_waiting=True, **wishes)
@@ -69,9 +69,12 @@ def _warm_up_beside(workshop: Any) -> None:
 
 
 @contextmanager
-def _leaving_at_the_second_interrupt() -> Iterator[None]:
-    """The first Ctrl-C lets tasks hand back their work; the second leaves at once, which every stage survives."""
-    usual = signal.getsignal(signal.SIGINT)
+def _leaving_in_order() -> Iterator[None]:
+    """Ctrl-C, a closed terminal and `kill` let tasks hand back their work; a second one leaves at once.
+
+    Every stage survives that, too, but servers of ours would run on until the next run stops them.
+    """
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     count = 0
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -81,8 +84,10 @@ def _leaving_at_the_second_interrupt() -> Iterator[None]:
             os._exit(130)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, interrupt)
+    for number in usual:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, usual)
+        for number, handler in usual.items():
+            signal.signal(number, handler)
