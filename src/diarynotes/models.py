@@ -135,7 +135,9 @@ class Span:
 class Window:
     """At most 30 s of one recording that hold speech: `samples` float32 (samples,), starting at `start_s`.
 
-    `spans` are the stretches of speech inside, in seconds from the recording's beginning.
+    `spans` are the stretches of speech inside, in seconds from the recording's beginning. How it is to be heard:
+    `language` is an ISO 639 code (None: as the engine finds it), `terms` are names and words that may come up in it,
+    `temperature` is 0 for the likeliest text and up to 1 for a draw from the likely ones, the same at every call.
     """
 
     recording_id: RecordingId
@@ -143,6 +145,9 @@ class Window:
     start_s: float
     samples: NDArray[np.float32]
     spans: tuple[Span, ...]
+    language: str | None = None
+    terms: tuple[str, ...] = ()
+    temperature: float = 0.0
 
     @property
     def end_s(self) -> float:
@@ -162,24 +167,32 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class WindowText:
-    """What an engine heard in one window; without `pieces` the text is spread over the window's speech."""
+    """What an engine heard in one window; without `pieces` the text is spread over the window's speech.
+
+    `languages` are the likeliest ones with their probabilities, in falling order, where the engine looked for them;
+    `language` is the one that the text was decoded in. `avg_logprob` is the mean over the tokens, end mark included,
+    `no_speech` the probability that nobody speaks, `temperature` the one it was drawn at.
+    """
 
     text: str
     pieces: tuple[Piece, ...] = ()
     language: str | None = None
     avg_logprob: float | None = None
     no_speech: float | None = None
+    languages: tuple[tuple[str, float], ...] = ()
+    temperature: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One stretch of speech and its text; times in seconds from the recording's beginning."""
+    """One stretch of speech and its text, in `language`; times in seconds from the recording's beginning."""
 
     start_s: float
     end_s: float
     text: str
     avg_logprob: float | None = None
     no_speech: float | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
