@@ -125,6 +125,22 @@ class NoSpeech(RecordingRejected):
         return "There is sound in this recording, but nobody speaks in it."
 
 
+class Untrusted(RecordingRejected):
+    """What was heard is not to be believed; better set aside than landed as a lie."""
+
+    code = "untrusted"
+
+    def __init__(self, trust: float, limit: float, reasons: tuple[str, ...]) -> None:
+        super().__init__(trust, limit, reasons)
+        self.trust, self.limit, self.reasons = trust, limit, reasons
+
+    def __str__(self) -> str:
+        return (
+            f"What was heard is not to be trusted ({self.trust:.2f}, at least {self.limit:g} is asked for): "
+            f"{'; '.join(self.reasons)}. Retry it with a larger model, or lower untrusted_below."
+        )
+
+
 class DecoderCrashed(RecordingRejected):
     code = "decoder_crashed"
 
@@ -187,6 +203,16 @@ class EngineFailed(DiarynotesError):
 
     def __str__(self) -> str:
         return f"The engine {self.engine} failed: {self.why}."
+
+
+class EngineOutOfMemory(EngineFailed):
+    """Fewer windows at once may still go through."""
+
+    def __init__(self, engine: str) -> None:
+        super().__init__(engine, "there is not enough memory for the model and this many windows")
+
+    def __reduce__(self) -> tuple[type[EngineOutOfMemory], tuple[str]]:
+        return EngineOutOfMemory, (self.engine,)
 
 
 class WriterFailed(DiarynotesError):
