@@ -11,20 +11,22 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 
 from diarynotes.audio import Decoded
 from diarynotes.errors import DiarynotesError, EngineFailed
-from diarynotes.models import SAMPLE_RATE, Span, Window
+from diarynotes.models import SAMPLE_RATE, Span, Window, WindowText
 from diarynotes.telemetry import forbid_telemetry
 from diarynotes.transcribe import Engine, Heard, HeardResult, open_engine, transcribe_recordings
+from diarynotes.transcribe.preprocess import apply_steps
 
 _SAMPLE_EVERY_S = 0.05
 """How often memory is looked at."""
@@ -32,11 +34,12 @@ _SAMPLE_EVERY_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A decoded clip, its samples still in a spool file, and where somebody speaks in it."""
+    """A decoded clip, its samples still in a spool file, where somebody speaks in it, and how it is preprocessed."""
 
     file: str
     decoded: Decoded
     spans: tuple[Span, ...]
+    steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +63,14 @@ class Trial:
     seconds: float
 
 
-def try_engine(opening: Opening, clips: Sequence[Clip], *, spool: Path) -> tuple[Trial, int]:
+def try_engine(
+    opening: Opening, clips: Sequence[Clip], *, spool: Path, progress: Callable[[str], object] = str
+) -> tuple[Trial, int]:
     """What came of it, and the peak memory in bytes of the engine's process with all its children.
 
     Pages that processes share count once where the system tells (Linux); memory of a GPU does not count. `spool` is the
-    folder of the clips' samples: should this process be killed, the other one deletes it. Raises what opening the
-    engine raises, and EngineFailed when its process dies.
+    folder of the clips' samples: should this process be killed, the other one deletes it. `progress` is told the file
+    of each clip that was heard. Raises what opening the engine raises, and EngineFailed when its process dies.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -73,10 +78,14 @@ def try_engine(opening: Opening, clips: Sequence[Clip], *, spool: Path) -> tuple
     process.start()
     theirs.close()
     try:
-        peak_bytes = _measure_memory(process.pid)
-        while not ours.poll(_SAMPLE_EVERY_S):
+        peak_bytes = 0
+        answer: str | Trial | DiarynotesError = ""
+        while isinstance(answer, str):
             peak_bytes = max(peak_bytes, _measure_memory(process.pid))
-        answer: Trial | DiarynotesError = ours.recv()
+            if ours.poll(_SAMPLE_EVERY_S):
+                answer = ours.recv()
+                if isinstance(answer, str):
+                    progress(answer)
     except EOFError as error:
         raise EngineFailed(opening.name, "its process died") from error
     finally:
@@ -103,7 +112,7 @@ def _listen(answers: Connection, opening: Opening, clips: Sequence[Clip], spool:
             workers=opening.workers,
         )
         try:
-            answers.send(_time(engine, clips))
+            answers.send(_time(engine, clips, answers.send))
         finally:
             engine.close()
     except DiarynotesError as error:
@@ -118,14 +127,34 @@ def _leave_with_parent(spool: Path) -> None:
     os._exit(1)
 
 
-def _time(engine: Engine, clips: Sequence[Clip]) -> Trial:
+def _time(engine: Engine, clips: Sequence[Clip], progress: Callable[[str], object]) -> Trial:
     heard = [Heard(clip.file, clip.decoded.open(keep=True), clip.spans) for clip in clips]
+    prepared = cast(Engine, _Prepared(engine, {clip.file: clip.steps for clip in clips}))
     silence = Window("warm-up", 0, 0.0, np.zeros(SAMPLE_RATE, np.float32), (Span(0.0, 1.0),))
     with suppress(EngineFailed):
         engine.decode([silence])  # some load themselves when they are first used
     begun = time.perf_counter()
-    results = tuple(transcribe_recordings(engine, heard))
-    return Trial(engine.name, engine.model, results, time.perf_counter() - begun)
+    results: list[HeardResult] = []
+    for result in transcribe_recordings(prepared, heard):
+        results.append(result)
+        progress(result[0])
+    return Trial(engine.name, engine.model, tuple(results), time.perf_counter() - begun)
+
+
+class _Prepared:
+    """An engine that takes each clip's steps before it hears it, as a part of its work."""
+
+    def __init__(self, engine: Engine, steps: Mapping[str, Sequence[str]]) -> None:
+        self._engine, self._steps = engine, steps
+
+    def decode(self, windows: Sequence[Window]) -> list[WindowText]:
+        steps = [self._steps[window.recording_id] for window in windows]
+        return self._engine.decode(
+            [replace(window, samples=apply_steps(window.samples, s)) for window, s in zip(windows, steps, strict=True)]
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
 
 
 def _measure_memory(pid: int | None) -> int:
