@@ -5,6 +5,7 @@ The process makes the memory the engine's alone: what another engine, or this pr
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import shutil
@@ -129,10 +130,12 @@ def _leave_with_parent(spool: Path) -> None:
 
 def _time(engine: Engine, clips: Sequence[Clip], progress: Callable[[str], object]) -> Trial:
     heard = [Heard(clip.file, clip.decoded.open(keep=True), clip.spans) for clip in clips]
-    prepared = cast(Engine, _Prepared(engine, {clip.file: clip.steps for clip in clips}))
+    steps = {clip.file: clip.steps for clip in clips}
+    every = tuple(dict.fromkeys(itertools.chain.from_iterable(steps.values())))
+    prepared = cast(Engine, _Prepared(engine, {**steps, "warm-up": every}))
     silence = Window("warm-up", 0, 0.0, np.zeros(SAMPLE_RATE, np.float32), (Span(0.0, 1.0),))
     with suppress(EngineFailed):
-        engine.decode([silence])  # some load themselves when they are first used
+        prepared.decode([silence])  # some load themselves when they are first used
     begun = time.perf_counter()
     results: list[HeardResult] = []
     for result in transcribe_recordings(prepared, heard):
