@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from diarynotes.errors import BadSettings, EngineFailed
-from diarynotes.models import SAMPLE_RATE, Piece, Span, Window, WindowText
+from diarynotes.models import SAMPLE_RATE, Span, Window, WindowText
 from diarynotes.transcribe import pocketsphinx
 from diarynotes.transcribe.pocketsphinx import Backend
 
@@ -35,7 +35,7 @@ def workers_of(process: psutil.Process) -> list[psutil.Process]:
 
 
 class Heard:
-    """A decoder that has heard these words already."""
+    """A decoder that has heard these words already, each half sure."""
 
     def __init__(self, *words: str) -> None:
         self.words = words
@@ -44,7 +44,7 @@ class Heard:
         return lambda *args, **kwargs: None
 
     def seg(self) -> list[SimpleNamespace] | None:
-        return [SimpleNamespace(word=word) for word in self.words] or None
+        return [SimpleNamespace(word=word, prob=0.5) for word in self.words] or None
 
 
 @pytest.mark.parametrize(
@@ -58,15 +58,25 @@ class Heard:
 def test_fillers_are_no_words(monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], text: str) -> None:
     monkeypatch.setattr(pocketsphinx, "_decoder", Heard(*words))
 
-    assert pocketsphinx.hear_words(b"\0\0") == text
+    assert pocketsphinx.hear_words(b"\0\0") == tuple((word, 0.5) for word in text.split())
 
 
 def test_each_span_is_a_piece_and_silent_ones_are_none() -> None:
     window = Window("r", 0, 10.0, np.zeros(80_000, np.float32), (Span(10.0, 11.0), Span(11.5, 12.0), Span(13.0, 15.0)))
 
-    assert pocketsphinx._text(window, ["one", "", "two"]) == WindowText(
-        "one two", (Piece(0.0, 1.0, "one"), Piece(3.0, 5.0, "two")), "en"
-    )
+    text = pocketsphinx._text(window, [(("one", 0.9), ("and", 0.5)), (), (("two", 0.1),)])
+
+    assert (text.text, text.language) == ("one and two", "en")
+    assert [(piece.start_s, piece.end_s, piece.text) for piece in text.pieces] == [(0, 1, "one and"), (3, 5, "two")]
+    assert [piece.avg_logprob for piece in text.pieces] == pytest.approx([np.log(0.7), np.log(0.1)])
+    assert text.avg_logprob == pytest.approx(np.log(0.5))
+
+
+def test_no_words_have_no_confidence_and_hopeless_ones_a_number() -> None:
+    window = Window("r", 0, 0.0, np.zeros(16_000, np.float32), (Span(0.0, 1.0),))
+
+    assert pocketsphinx._text(window, [()]) == WindowText("", (), "en")
+    assert pocketsphinx._text(window, [(("eh", 0.0),)]).avg_logprob == pytest.approx(np.log(1e-10))
 
 
 def test_a_span_is_cut_from_its_window() -> None:

@@ -6,9 +6,11 @@ Knows nothing of recordings. Decoding runs in processes of its own, so that a hu
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
+import statistics
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,14 @@ PACE_LIMIT = 10.0
 SHORTEST_LIMIT_S = 10.0
 """What every span may take besides, s."""
 
+Words: TypeAlias = tuple[tuple[str, float], ...]
+"""Words and the probability of each among all that the decoder held possible there, 0 to 1 (its lattice's posterior).
+
+Of human clips, clean and spoiled, as many words are right as the mean says (docs/preprocessing.md).
+"""
+_LEAST = 1e-10
+"""Stands for a probability that is too small to be told from 0, so that it has a logarithm."""
+
 
 class Backend:
     """PocketSphinx in `workers` processes, which begin to load at once. Raises NotInstalled, BadSettings."""
@@ -30,6 +40,7 @@ class Backend:
     model = "en-us"
     settings = ""
     degraded = True
+    draws = False
 
     def __init__(self, workers: int, *, language: str | None = None) -> None:
         if language is not None and language.lower().split("-")[0] not in ("en", "english"):
@@ -41,7 +52,11 @@ class Backend:
         self._sandbox.start()
 
     def decode(self, windows: Sequence[Window]) -> list[WindowText]:
-        """The text of each window, a piece for each span of speech. Raises EngineFailed when a worker hung or died."""
+        """The text of each window, a piece for each span of speech. Raises EngineFailed when a worker hung or died.
+
+        `avg_logprob` is the logarithm of the words' mean probability: the share of them that is likely right. What a
+        window wishes is not heeded: the only language is English, the model knows no new words, and draws nothing.
+        """
         spans = [_cut(window, span) for window in windows for span in window.spans]
         limit_s = max((_limit_s(samples) for samples in spans), default=0.0)
         heard = self._sandbox.map(hear_words, (samples.tobytes() for samples in spans), wall_s=limit_s)
@@ -52,7 +67,7 @@ class Backend:
         """Stop the workers at once."""
         self._sandbox.close()
 
-    def _check(self, answer: str | Exception) -> str:
+    def _check(self, answer: Words | Exception) -> Words:
         if isinstance(answer, Exception):
             raise EngineFailed(self.name, "a worker hung or died") from answer
         return answer
@@ -68,13 +83,23 @@ def _cut(window: Window, span: Span) -> NDArray[np.int16]:
     return np.clip(np.round(window.samples[start:stop] * 32768.0), -32768, 32767).astype(np.int16)
 
 
-def _text(window: Window, heard: Sequence[str]) -> WindowText:
+def _text(window: Window, heard: Sequence[Words]) -> WindowText:
     pieces = tuple(
-        Piece(span.start_s - window.start_s, span.end_s - window.start_s, text)
-        for span, text in zip(window.spans, heard, strict=True)
-        if text
+        Piece(span.start_s - window.start_s, span.end_s - window.start_s, _join(words), _confidence(words))
+        for span, words in zip(window.spans, heard, strict=True)
+        if words
     )
-    return WindowText(" ".join(piece.text for piece in pieces), pieces, "en")
+    every = [word for words in heard for word in words]
+    return WindowText(" ".join(piece.text for piece in pieces), pieces, "en", _confidence(every))
+
+
+def _join(words: Sequence[tuple[str, float]]) -> str:
+    return " ".join(word for word, _ in words)
+
+
+def _confidence(words: Sequence[tuple[str, float]]) -> float | None:
+    """The logarithm of their mean probability; not the mean of the logarithms, which one odd word would decide."""
+    return math.log(max(statistics.fmean(likely for _, likely in words), _LEAST)) if words else None
 
 
 _decoder: Any = None
@@ -88,11 +113,11 @@ def load_decoder() -> None:
     _decoder = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL")
 
 
-def hear_words(samples: bytes) -> str:
-    """In a worker: the words in int16 samples, without fillers; empty where there are none."""
+def hear_words(samples: bytes) -> Words:
+    """In a worker: the words in int16 samples, without fillers; none where there are none."""
     _decoder.reinit_feat()  # else what it learnt of the noise before changes what it hears now
     _decoder.start_utt()
     _decoder.process_raw(samples, full_utt=True)
     _decoder.end_utt()
-    words = (re.sub(r"\(\d+\)$", "", segment.word) for segment in _decoder.seg() or ())
-    return " ".join(word for word in words if not re.fullmatch(r"<.*>|\[.*\]|\+\+.*\+\+", word))
+    heard = ((re.sub(r"\(\d+\)$", "", segment.word), segment.prob) for segment in _decoder.seg() or ())
+    return tuple((word, min(prob, 1.0)) for word, prob in heard if not re.fullmatch(r"<.*>|\[.*\]|\+\+.*\+\+", word))
