@@ -5,6 +5,7 @@ Knows nothing of files, databases or models. Every noun is frozen; a change make
 
 from __future__ import annotations
 
+import mmap
 import uuid
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -121,6 +122,14 @@ class Audio:
         start = round(start_s * SAMPLE_RATE)
         stop = len(self.pcm) if end_s is None else round(end_s * SAMPLE_RATE)
         return self.pcm[start:stop].astype(np.float32) / 32768.0
+
+    def forget(self) -> None:
+        """Let the system take back the memory that holds samples mapped from disk; they are read again when needed.
+
+        Whoever walks through hours of sound calls this on the way.
+        """
+        if isinstance(self.pcm.base, mmap.mmap):
+            self.pcm.base.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True, slots=True)

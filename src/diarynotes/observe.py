@@ -76,6 +76,11 @@ def engine_chosen(engine: str, reason: str) -> None:
     _tell("engine_chosen", "", engine=engine, reason=reason)
 
 
+def batch_halved(engine: str, limit: int) -> None:
+    """The engine could not take as many windows at once; from now on it gets `limit`."""
+    _tell("batch_halved", "", engine=engine, limit=limit)
+
+
 def _tell(name: str, recording_id: str, **facts: Any) -> None:
     event = Event(name, recording_id, facts)
     _log.info("%s %s", name, recording_id, extra={"diarynotes": {"event": name, "recording_id": recording_id, **facts}})

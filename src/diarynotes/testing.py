@@ -53,6 +53,7 @@ class ScriptedEngine:
     name = "scripted"
     settings = ""
     degraded = False
+    draws = False
 
     def __init__(
         self, *texts: str, model: str = "lines", language: str = "en", delay_s: float = 0.0, batch_size: int = 8

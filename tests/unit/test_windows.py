@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diarynotes.models import SAMPLE_RATE, Audio, Media, Piece, Segment, Span, Window, WindowText
-from diarynotes.transcribe.windows import BRIDGE_S, WINDOW_S, cut_windows, group_spans, stitch
+from diarynotes.transcribe.windows import BRIDGE_S, WINDOW_S, cut_window, group_spans, place_text
 
 
 def make_audio(duration_s: float) -> Audio:
@@ -36,7 +36,7 @@ def any_spans(draw: st.DrawFn) -> tuple[Span, ...]:
 def test_windows_hold_all_spans_in_order_and_keep_the_limits(spans: tuple[Span, ...]) -> None:
     audio = make_audio(spans[-1].end_s if spans else 1.0)
 
-    windows = list(cut_windows("r", audio, spans))
+    windows = [cut_window("r", n, audio, group) for n, group in enumerate(group_spans(spans))]
 
     assert tuple(span for window in windows for span in window.spans) == spans
     assert [window.number for window in windows] == list(range(len(windows)))
@@ -56,7 +56,7 @@ def test_no_two_neighbouring_windows_would_fit_in_one(spans: tuple[Span, ...]) -
 def test_a_window_holds_the_samples_of_its_time() -> None:
     audio = make_audio(3.0)
 
-    (window,) = cut_windows("r", audio, [Span(1.0, 1.5), Span(2.0, 2.25)])
+    window = cut_window("r", 0, audio, (Span(1.0, 1.5), Span(2.0, 2.25)))
 
     assert window.samples.dtype == np.float32
     assert np.array_equal(window.samples, audio.pcm[16000:36000] / np.float32(32768))
@@ -68,45 +68,43 @@ def test_a_long_silence_is_not_bridged() -> None:
     assert groups == [(Span(0, 5), Span(6, 7)), (Span(7 + BRIDGE_S + 0.1, 12),)]
 
 
-def test_windows_are_cut_only_as_they_are_taken() -> None:
-    audio = make_audio(2.0)
-    windows = cut_windows("r", audio, [Span(0, 1)])
-    audio.pcm[:] = 16384
+def test_a_window_says_how_it_is_to_be_heard() -> None:
+    window = cut_window("r", 3, make_audio(2.0), (Span(0, 1),), language="de", terms=("Zug",), temperature=0.4)
 
-    assert next(windows).samples[0] == 0.5
+    assert (window.number, window.language, window.terms, window.temperature) == (3, "de", ("Zug",), 0.4)
 
 
 def test_text_without_pieces_covers_the_speech_of_its_window() -> None:
     window = make_window((10.0, 12.0), (13.0, 14.5))
 
-    assert stitch([window], [WindowText(" hello there ", avg_logprob=-0.3, no_speech=0.1)]) == (
+    assert place_text(window.spans, WindowText(" hello there ", avg_logprob=-0.3, no_speech=0.1)) == (
         Segment(10.0, 14.5, "hello there", -0.3, 0.1),
     )
 
 
 @pytest.mark.parametrize("text", [WindowText(""), WindowText("  "), WindowText("x", (Piece(0, 1, " "),))])
 def test_no_text_gives_no_segment(text: WindowText) -> None:
-    assert stitch([make_window((1.0, 2.0))], [text]) == ()
+    assert place_text(make_window((1.0, 2.0)).spans, text) == ()
 
 
 def test_pieces_are_laid_on_the_edges_of_speech() -> None:
     window = make_window((10.0, 12.0), (13.0, 15.0))
     text = WindowText("a b", (Piece(0.2, 2.4, "a"), Piece(2.7, 4.8, "b")))
 
-    assert stitch([window], [text]) == (Segment(10.0, 12.0, "a"), Segment(13.0, 15.0, "b"))
+    assert place_text(window.spans, text) == (Segment(10.0, 12.0, "a"), Segment(13.0, 15.0, "b"))
 
 
 def test_pieces_inside_one_span_keep_their_times() -> None:
     window = make_window((10.0, 20.0))
     text = WindowText("a b", (Piece(0.0, 4.2, "a"), Piece(4.2, 9.9, "b")))
 
-    assert stitch([window], [text]) == (Segment(10.0, 14.2, "a"), Segment(14.2, 20.0, "b"))
+    assert place_text(window.spans, text) == (Segment(10.0, 14.2, "a"), Segment(14.2, 20.0, "b"))
 
 
 def test_a_piece_in_the_silence_moves_to_speech() -> None:
     window = make_window((10.0, 12.0), (13.9, 15.0))
 
-    (segment,) = stitch([window], [WindowText("a", (Piece(2.8, 3.1, "a"),))])
+    (segment,) = place_text(window.spans, WindowText("a", (Piece(2.8, 3.1, "a"),)))
 
     assert (segment.start_s, segment.end_s) == (13.9, 15.0)
 
@@ -122,14 +120,9 @@ def test_segments_are_in_order_inside_the_window_whatever_the_engine_says(
     window = make_window(*((span.start_s, span.end_s) for span in group))
     pieces = tuple(Piece(min(pair), max(pair), "word") for pair in sorted(times))
 
-    segments = stitch([window], [WindowText("word", pieces)])
+    segments = place_text(window.spans, WindowText("word", pieces))
 
     assert len(segments) == max(1, len(pieces))
     for segment in segments:
         assert group[0].start_s <= segment.start_s <= segment.end_s <= group[-1].end_s
     assert all(a.end_s <= b.start_s for a, b in itertools.pairwise(segments))
-
-
-def test_texts_and_windows_must_match() -> None:
-    with pytest.raises(ValueError, match="shorter"):
-        stitch([make_window((0.0, 1.0))], [])

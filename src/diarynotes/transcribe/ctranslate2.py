@@ -28,6 +28,7 @@ class Backend:
 
     name = "ctranslate2"
     degraded = False
+    draws = True
 
     def __init__(
         self,

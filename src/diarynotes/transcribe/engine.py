@@ -12,7 +12,8 @@ class Engine(Protocol):
     """Turns windows of speech (at most 30 s each) into text, many at a time.
 
     `settings` names what besides engine and model changes the text (part of a transcript's identity); `degraded` says
-    that a better engine should hear the recording again; `batch_size` is how many windows suit one call.
+    that a better engine should hear the recording again; `batch_size` is how many windows suit one call;
+    `draws` that it heeds `Window.temperature`, so that hearing a window again may give another text.
     """
 
     @property
@@ -25,6 +26,8 @@ class Engine(Protocol):
     def degraded(self) -> bool: ...
     @property
     def batch_size(self) -> int: ...
+    @property
+    def draws(self) -> bool: ...
 
     def decode(self, windows: Sequence[Window]) -> list[WindowText]:
         """One text for each window, in order. Raises EngineFailed when any window of the batch failed."""

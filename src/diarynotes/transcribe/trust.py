@@ -6,11 +6,13 @@ word of the diary.
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from diarynotes.models import Segment
+from diarynotes.models import Piece, Segment, Span, WindowText
 
 COMPRESSION_LIMIT = 2.4
 """Text that zlib packs better than this repeats itself (Whisper's paper, section 4.5; transcribe.py)."""
@@ -26,6 +28,11 @@ SLOWEST_WPS = 0.4
 """Fewer words per second of speech than this: most of it was not understood (the same source)."""
 LEAST_SPEECH = 0.05
 """A smaller share of speech means that it was found in noise as likely as not (own choice)."""
+LEAST_OVERLAP = 0.3
+"""Text less of whose time than this holds speech was put where nobody speaks: invented text stretches over silence
+(Koenecke et al., 2024; faster-whisper's `hallucination_silence_threshold` follows the same sign)."""
+MOST_UNHEARD = 0.1
+"""A larger share of the speech without any text means that something is missing (own choice)."""
 DEGRADED_TRUST = 0.5
 """What is left for an engine that gives no measure of its confidence and errs in a third of the words."""
 
@@ -62,14 +69,23 @@ of Whisper ASR Hallucinations Induced by Non-Speech Audio"; Koenecke et al., 202
 Verdict = tuple[float, str]
 """What is left of the trust, 0 to 1, and the reason."""
 
+Placed = tuple[Sequence[Span], WindowText]
+"""The stretches of speech in a window, in seconds from the recording's beginning, and what was heard in it."""
+
 
 def score(
-    segments: Sequence[Segment], *, speech_s: float, duration_s: float, language: str = "en", degraded: bool = False
+    segments: Sequence[Segment],
+    placed: Sequence[Placed] = (),
+    *,
+    speech_s: float,
+    duration_s: float,
+    language: str = "en",
+    degraded: bool = False,
 ) -> tuple[float, tuple[str, ...]]:
     """How far these segments may be trusted, 0 to 1, and the reasons why it is less than 1.
 
-    `speech_s` is how long somebody speaks in the recording of `duration_s`. Each rule that fails keeps a part of the
-    trust; the parts are multiplied.
+    `placed` are the windows that they come from; `speech_s` is how long somebody speaks in the recording of
+    `duration_s`. Each rule that fails keeps a part of the trust; the parts are multiplied.
     """
     verdicts = (
         *_speech(speech_s, duration_s),
@@ -77,12 +93,41 @@ def score(
         *_repetition(segments),
         *_confidence(segments),
         *_phantoms(segments),
+        *_misplaced(placed),
+        *_unheard(placed),
         *_engine(degraded),
     )
-    left = 1.0
-    for part, _ in verdicts:
-        left *= part
-    return round(left, 3), tuple(reason for _, reason in verdicts)
+    return round(math.prod(part for part, _ in verdicts), 3), tuple(reason for _, reason in verdicts)
+
+
+def judge_window(text: WindowText, spans: Sequence[Span]) -> float:
+    """How far what was heard in one window may be trusted, 0 to 1; empty text is not doubted.
+
+    `spans` are the stretches of speech in it. Only signs that another try may give a better text count.
+    """
+    if not text.text:
+        return 1.0
+    whole = Segment(spans[0].start_s, spans[-1].end_s, text.text, text.avg_logprob, text.no_speech)
+    speech_s = sum(span.end_s - span.start_s for span in spans)
+    verdicts = (
+        *_rate([whole], speech_s, text.language or "en"),
+        *_repetition([whole]),
+        *_confidence([whole]),
+        *_phantoms([whole]),
+        *_misplaced([(spans, text)]),
+    )
+    return math.prod(part for part, _ in verdicts)
+
+
+def drop_silence(text: WindowText) -> WindowText:
+    """The text, emptied where the engine takes the window for silence and either doubts the text or tells a phantom.
+
+    Whisper drops what it doubts in silence too (whisper/transcribe.py, `no_speech_threshold`, `logprob_threshold`).
+    """
+    if text.no_speech is None or text.no_speech <= NO_SPEECH_LIMIT:
+        return text
+    doubted = text.avg_logprob is not None and text.avg_logprob < LOGPROB_LIMIT
+    return replace(text, text="", pieces=()) if doubted or is_phantom(text.text) else text
 
 
 def compression_ratio(text: str) -> float:
@@ -136,6 +181,29 @@ def _phantoms(segments: Sequence[Segment]) -> Iterator[Verdict]:
     if bad:
         share = bad / len(segments)
         yield 1 - 0.9 * share, f"phantom: {bad} of {len(segments)} segments are what engines say of noise"
+
+
+def _misplaced(placed: Sequence[Placed]) -> Iterator[Verdict]:
+    pieces = [(spans, piece) for spans, text in placed for piece in text.pieces]
+    total = sum(len(piece.text) for _, piece in pieces)
+    bad = sum(len(piece.text) for spans, piece in pieces if _speech_share(spans, piece) < LEAST_OVERLAP)
+    if bad:
+        yield 1 - 0.6 * bad / total, f"misplaced: {bad / total:.0%} of the text is put where nobody speaks"
+
+
+def _speech_share(spans: Sequence[Span], piece: Piece) -> float:
+    """How much of the time that an engine gives a piece of text holds speech, 0 to 1."""
+    start_s, end_s = (spans[0].start_s + edge_s for edge_s in (piece.start_s, piece.end_s))
+    inside_s = sum(max(0.0, min(span.end_s, end_s) - max(span.start_s, start_s)) for span in spans)
+    return inside_s / (end_s - start_s) if end_s > start_s else 1.0
+
+
+def _unheard(placed: Sequence[Placed]) -> Iterator[Verdict]:
+    speech_s = [(sum(span.end_s - span.start_s for span in spans), bool(text.text)) for spans, text in placed]
+    total = sum(length_s for length_s, _ in speech_s)
+    mute = sum(length_s for length_s, heard in speech_s if not heard)
+    if mute > MOST_UNHEARD * total:
+        yield 1 - 0.5 * mute / total, f"unheard: the engine heard nothing in {mute / total:.0%} of the speech"
 
 
 def is_phantom(text: str) -> bool:

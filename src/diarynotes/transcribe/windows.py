@@ -34,48 +34,49 @@ def _fits(group: tuple[Span, ...], span: Span) -> bool:
     return span.start_s - group[-1].end_s <= BRIDGE_S and length <= WINDOW_S * SAMPLE_RATE
 
 
-def cut_windows(recording_id: RecordingId, audio: Audio, spans: Sequence[Span]) -> Iterator[Window]:
-    """The windows of one recording, one at a time: at most 30 s each, from the first to the last edge of their spans.
+def cut_window(
+    recording_id: RecordingId,
+    number: int,
+    audio: Audio,
+    spans: tuple[Span, ...],
+    *,
+    language: str | None = None,
+    terms: tuple[str, ...] = (),
+    temperature: float = 0.0,
+) -> Window:
+    """The samples from the first to the last edge of `spans` (one of `group_spans`), with how they are to be heard."""
+    samples = audio.samples(spans[0].start_s, spans[-1].end_s)
+    audio.forget()
+    return Window(recording_id, number, spans[0].start_s, samples, spans, language, terms, temperature)
 
-    `spans` come in order and are at most 30 s long, as `find_speech` gives them.
-    """
-    for number, group in enumerate(group_spans(spans)):
-        samples = audio.samples(group[0].start_s, group[-1].end_s)
-        yield Window(recording_id, number, group[0].start_s, samples, group)
 
-
-def stitch(windows: Sequence[Window], texts: Sequence[WindowText]) -> tuple[Segment, ...]:
-    """What was heard in the windows as segments of the recording, in order; empty text gives none.
+def place_text(spans: Sequence[Span], text: WindowText) -> tuple[Segment, ...]:
+    """What was heard in the window of `spans` as segments of the recording, in order; empty text gives none.
 
     A piece is laid on the edges of speech it lies next to. Text without pieces covers all speech of its window.
     """
-    return tuple(
-        segment
-        for window, text in zip(windows, texts, strict=True)
-        for segment in _segments(window, text)
-        if segment.text
-    )
+    return tuple(segment for segment in _segments(spans, text) if segment.text)
 
 
-def _segments(window: Window, text: WindowText) -> Iterator[Segment]:
+def _segments(spans: Sequence[Span], text: WindowText) -> Iterator[Segment]:
     if not text.pieces:
-        start_s, end_s = window.spans[0].start_s, window.spans[-1].end_s
-        yield Segment(start_s, end_s, text.text.strip(), text.avg_logprob, text.no_speech)
-    floor_s = window.start_s
+        start_s, end_s = spans[0].start_s, spans[-1].end_s
+        yield Segment(start_s, end_s, text.text.strip(), text.avg_logprob, text.no_speech, text.language)
+    floor_s = spans[0].start_s
     for piece in text.pieces:
-        start_s, end_s = _snap(window, piece, floor_s)
-        yield Segment(start_s, end_s, piece.text.strip(), piece.avg_logprob, piece.no_speech)
+        start_s, end_s = _snap(spans, piece, floor_s)
+        yield Segment(start_s, end_s, piece.text.strip(), piece.avg_logprob, piece.no_speech, text.language)
         floor_s = end_s
 
 
-def _snap(window: Window, piece: Piece, floor_s: float) -> tuple[float, float]:
+def _snap(spans: Sequence[Span], piece: Piece, floor_s: float) -> tuple[float, float]:
     """The piece's times from the recording's beginning, on edges of speech, not before `floor_s` and in order."""
-    last_s = window.spans[-1].end_s
-    start_s = _snap_start(window.spans, min(max(window.start_s + piece.start_s, floor_s), last_s))
+    first_s, last_s = spans[0].start_s, spans[-1].end_s
+    start_s = _snap_start(spans, min(max(first_s + piece.start_s, floor_s), last_s))
     start_s = max(start_s, floor_s)
-    end_s = _snap_end(window.spans, min(max(window.start_s + piece.end_s, start_s), last_s))
+    end_s = _snap_end(spans, min(max(first_s + piece.end_s, start_s), last_s))
     if end_s <= start_s:
-        end_s = next((span.end_s for span in window.spans if span.end_s > start_s), last_s)
+        end_s = next((span.end_s for span in spans if span.end_s > start_s), last_s)
     return start_s, end_s
 
 
