@@ -8,29 +8,20 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from diarynotes import observe
 from diarynotes.audio import sweep_spool
 from diarynotes.diary import Writer, open_writers
+from diarynotes.models import Priority
 from diarynotes.sandbox import Sandbox, SandboxLimits
 from diarynotes.settings import Settings, load_settings
 from diarynotes.store import open_store
 from diarynotes.store.store import Store
-from diarynotes.transcribe import Engine, check_engine, choose_engine, open_engine
+from diarynotes.transcribe import Engine, check_engine
 from diarynotes.validate import Limits
+from flows.engines import Engines
+from flows.engines import Wishes as Wishes  # callers need to know this module only
 from flows.hearing import warm_up
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What one run asks for in place of the settings."""
-
-    engine: str
-    model: str
-    language: str
-    writers: tuple[str, ...]
 
 
 class Workshop:
@@ -46,6 +37,7 @@ class Workshop:
         self._sandbox: Sandbox | None = None
         self._writers: dict[tuple[str, ...], tuple[Writer, ...]] = {}
         self._engines: dict[tuple[str, str, str], Engine] = {}
+        self._pooled: Engines | None = None
         self.landing = threading.Lock()
         """One landing at a time: two merges into one table of this process would only make one start over."""
         self.hearing = threading.Lock()
@@ -95,13 +87,28 @@ class Workshop:
         self.writers(wishes)
         return wishes
 
+    @property
+    def engines(self) -> Engines:
+        with self._lock:
+            if self._pooled is None:
+                self._pooled = Engines(self.settings)
+                self._closing.callback(self._pooled.close)
+            return self._pooled
+
+    def engine_for(self, wishes: Wishes, priority: Priority, duration_s: float) -> AbstractContextManager[Engine]:
+        """The engine that hears a recording of this priority and length; loading, or loaded, while the block runs."""
+        return self.engines.borrow(wishes, priority, duration_s)
+
+    def model_for(self, wishes: Wishes, priority: Priority, duration_s: float) -> str:
+        """The name of what would hear it; recordings with the same one can share an engine's batches."""
+        return self.engines.name_model(wishes, priority, duration_s)
+
     def engine(self, wishes: Wishes) -> Engine:
-        """The engine for these wishes, kept open; another one in its place closes it first."""
+        """The engine for an ordinary recording, kept open until the workshop closes."""
         key = (wishes.engine, wishes.model, wishes.language)
         with self._lock:
             if key not in self._engines:
-                self._close_engines()
-                self._engines[key] = self._open_engine(wishes)
+                self._engines[key] = self._closing.enter_context(self.engine_for(wishes, "normal", 0.0))
             return self._engines[key]
 
     def writers(self, wishes: Wishes) -> tuple[Writer, ...]:
@@ -113,27 +120,7 @@ class Workshop:
 
     def close(self) -> None:
         with self._lock:
-            self._close_engines()
             self._closing.close()
-
-    def _open_engine(self, wishes: Wishes) -> Engine:
-        name, model = wishes.engine, wishes.model or None
-        if name == "auto":
-            choice = choose_engine(self.settings.models, model, fetch=self.settings.fetch_models)
-            name, model = choice.name, choice.model
-            observe.engine_chosen(name, choice.reason)
-        return open_engine(
-            name,
-            model=model,
-            models=self.settings.models,
-            language=wishes.language or None,
-            workers=self.settings.worker_count,
-        )
-
-    def _close_engines(self) -> None:
-        for engine in self._engines.values():
-            engine.close()
-        self._engines.clear()
 
 
 _current: Workshop | None = None

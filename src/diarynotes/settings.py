@@ -36,13 +36,30 @@ class Settings:
     """A note recorded before this time belongs to the day before."""
     engine: str = "auto"
     model: str = ""
-    """A model's name or the path of its weights; empty is the engine's own choice."""
+    """A Whisper model's name or the path of its weights; empty goes by priority and length, as the next four say."""
+    model_low: str = "tiny"
+    """Hears recordings of low priority, and those longer than `long_s`."""
+    model_normal: str = "base"
+    model_urgent: str = "small"
+    long_s: float = 3600.0
+    device: str = "auto"
+    """Where Whisper runs: cpu, cuda, or auto, which is the GPU where there is one that works."""
+    max_engines: int = 3
+    """How many engines stay loaded; the least recently used makes room for another."""
+    engine_memory_bytes: int = 0
+    """How much memory loaded engines may take together before one makes room; 0 is half of the machine's."""
+    engine_idle_s: float = 300.0
+    """After how long without work an engine is unloaded."""
+    engine_timeout_s: float = 300.0
+    """How long a window of 30 s may take to decode on a CPU, or a whole batch on a GPU, before its engine is ended."""
+    engine_load_timeout_s: float = 900.0
+    """How long a model may take to load, and to be converted where that is needed."""
     language: str = ""
     """Force a language (ISO 639-1); empty detects it."""
     models_folder: str = ""
     """Where model weights lie; empty is `models/` under the home."""
     fetch_models: bool = True
-    """Whether `auto` may download a model that is not on disk."""
+    """Whether a model that is not on disk may be downloaded; else the nearest one that is there is taken."""
     writers: tuple[str, ...] = ("extractive",)
     """The chain of writers; the first that answers writes the note."""
     max_size_bytes: int = 500_000_000
@@ -73,6 +90,13 @@ class Settings:
     @property
     def worker_count(self) -> int:
         return self.workers or min(8, os.cpu_count() or 1)
+
+    @property
+    def engine_memory(self) -> int:
+        """Bytes that loaded engines may take together."""
+        import psutil  # type: ignore[import-untyped]  # only needed where engines are opened
+
+        return self.engine_memory_bytes or int(psutil.virtual_memory().total // 2)
 
     @property
     def models(self) -> Path:
