@@ -5,7 +5,15 @@ import sys
 
 import pytest
 
-from diarynotes.word_errors import MIN_CLIPS, WordErrors, correlate_ranks, count_word_errors, measure_distance
+from diarynotes.word_errors import (
+    MIN_CLIPS,
+    SURE,
+    WordErrors,
+    correlate_ranks,
+    count_as_fewer,
+    count_word_errors,
+    measure_distance,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +36,16 @@ def test_the_distance_counts_changes_gaps_and_additions(wanted: str, found: str,
 
 def test_spelling_case_and_numbers_are_no_errors() -> None:
     assert count_word_errors("We don't like the colour of two dogs.", "we do not like the color of 2 dogs").wrong == 0
+
+
+def test_other_languages_keep_their_accents_and_their_numbers() -> None:
+    assert count_word_errors("Où est-elle ?", "où est elle", "fr").wrong == 0
+    assert count_word_errors("Où est-elle ?", "ou est elle", "fr").wrong == 1
+    assert count_word_errors("zwei Hunde", "2 hunde", "de") == WordErrors(wrong=1, words=2)
+
+
+def test_letters_are_counted_where_there_are_no_spaces() -> None:
+    assert count_word_errors("今日は雨。", "今日は雪", "ja") == WordErrors(wrong=1, words=4)
 
 
 def test_words_are_counted_as_said() -> None:
@@ -69,6 +87,25 @@ def test_too_few_pairs_and_what_does_not_vary_say_nothing() -> None:
     assert correlate_ranks(few, few) is None
     assert correlate_ranks([1] * MIN_CLIPS, list(range(MIN_CLIPS))) is None
     assert correlate_ranks(list(range(MIN_CLIPS)), [0] * MIN_CLIPS) is None
+
+
+def make_clips(*wrong: int) -> list[WordErrors]:
+    return [WordErrors(count, 10) for count in wrong]
+
+
+def test_fewer_errors_in_every_clip_are_no_chance() -> None:
+    better, worse = make_clips(1, 2, 0, 3, 1, 2), make_clips(3, 3, 2, 5, 2, 4)
+
+    assert count_as_fewer(better, worse) == 1.0
+    assert count_as_fewer(worse, better) == 0.0
+
+
+def test_one_clip_more_right_among_many_may_be_chance() -> None:
+    first, second = make_clips(1, 2, 0, 3, 1, 2), make_clips(1, 2, 1, 3, 1, 2)
+
+    assert 0.5 < count_as_fewer(first, second) < SURE
+    assert count_as_fewer(first, first) == 0.5
+    assert count_as_fewer([], []) == 0.5
 
 
 def test_importing_it_does_not_load_torch() -> None:
