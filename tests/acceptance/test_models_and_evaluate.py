@@ -66,8 +66,9 @@ def read_examples() -> dict[str, str]:
 
 
 def write_transcripts(folder: Path, said: dict[str, str]) -> None:
+    rows = [(file, text, "en") for file, text in said.items()]
     with (folder / "transcripts.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("file", "text"), *said.items()])
+        csv.writer(file).writerows([("file", "text", "language"), *rows])
 
 
 def test_models_are_listed_with_where_they_lie(command_line: Any) -> None:
@@ -134,13 +135,18 @@ def test_an_engine_is_scored_on_clips(command_line: Any, clips: Path) -> None:
     said[CLIPS[0]] += " Nobody ever said these words."
     write_transcripts(clips, said)
 
-    outcome = command_line.call("evaluate", str(clips), "--engine", "pocketsphinx", "--json")
+    outcome = command_line.call(
+        *("evaluate", str(clips), "--engine", "pocketsphinx", "--model", "tiny", "--model", "base", "--json"),
+        *("--preprocess", "none", "--preprocess", "loudness+high_pass"),
+    )
 
     assert outcome.status == 0
     assert "wine" not in outcome.out + outcome.err  # a word of the first clip
     report = outcome.json
     assert (report["clips"], report["problems"]) == (2, [])
-    [score] = report["engines"]
+    score, prepared = report["engines"]  # once each: it has no models to choose from
+    assert (score["preprocess"], prepared["preprocess"]) == ("none", "high_pass+loudness")
+    assert report["advice"].startswith("pocketsphinx en-us")
     assert "clips" not in score
     assert (score["engine"], score["model"]) == ("pocketsphinx", "en-us")
     assert score["words"] == sum(len(words.split()) for words in said.values())
@@ -175,6 +181,21 @@ def test_bad_clips_and_engines_that_are_missing_are_listed(command_line: Any, cl
     assert "whisper: The model base is not at hand" in table
     assert "village" in table  # with --clips, what was said is shown
     assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(("--preprocess", "reverb"), "high_pass+noise_reduction+loudness"), (("--engine", "ears"), "pocketsphinx")],
+)
+def test_what_there_is_to_choose_from_is_said(
+    command_line: Any, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    write_transcripts(tmp_path, {"gone.wav": "gone"})
+
+    result = command_line.call("evaluate", str(tmp_path), *arguments)
+
+    assert result.status == 2
+    assert message in result.err
 
 
 def test_a_folder_without_transcripts_is_told_what_it_must_hold(command_line: Any, tmp_path: Path) -> None:

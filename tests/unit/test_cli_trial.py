@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,10 @@ import numpy as np
 import pytest
 
 from diarynotes.audio import Decoded
-from diarynotes.cli.trial import Clip, Opening, try_engine
+from diarynotes.cli.trial import Clip, Opening, _Prepared, try_engine
 from diarynotes.errors import BadSettings, EngineFailed, NoSpeech, StorageFailed
-from diarynotes.models import SAMPLE_RATE, Media, Span, Transcript
-from diarynotes.testing import SENTENCES
+from diarynotes.models import SAMPLE_RATE, Media, Span, Transcript, Window, WindowText
+from diarynotes.testing import SENTENCES, ScriptedEngine
 
 MB = 1_000_000
 
@@ -22,6 +23,14 @@ class Deadly:
 
     def __reduce__(self) -> Any:
         return os._exit, (3,)
+
+
+class Listener(ScriptedEngine):
+    """Keeps the samples that it was given."""
+
+    def decode(self, windows: Sequence[Window]) -> list[WindowText]:
+        self.heard = [window.samples for window in windows]
+        return super().decode(windows)
 
 
 @pytest.fixture
@@ -52,6 +61,35 @@ def test_an_engine_in_a_process_of_its_own_hears_every_clip(opening: Opening, tm
     assert 0 < trial.seconds < 60
     assert 20 * MB < peak_bytes < 2000 * MB
     assert all(clip.decoded.pcm_path.exists() for clip in clips)  # for the next engine
+
+
+def test_each_clip_is_told_of_when_it_was_heard(opening: Opening, tmp_path: Path) -> None:
+    clips = [make_clip(tmp_path, seed, Span(0, 2)) for seed in (1, 2, 3)]
+    told: list[str] = []
+
+    trial, _ = try_engine(opening, clips, spool=tmp_path, progress=told.append)
+
+    assert told == [file for file, _ in trial.results]
+    assert sorted(told) == ["1.wav", "2.wav", "3.wav"]
+
+
+def test_each_clip_is_preprocessed_with_its_own_steps() -> None:
+    clips = {"plain.wav": (), "loud.wav": ("loudness",)}
+    silence = np.full(SAMPLE_RATE, 0.001, np.float32)
+    engine = Listener()
+
+    _Prepared(engine, clips).decode([Window(file, 0, 0.0, silence, (Span(0, 1),)) for file in clips])
+
+    plain, loud = engine.heard
+    assert np.array_equal(plain, silence)
+    assert np.abs(loud).mean() > 10 * np.abs(plain).mean()
+
+
+def test_a_step_that_does_not_exist_is_told(opening: Opening, tmp_path: Path) -> None:
+    clip = replace(make_clip(tmp_path, 1, Span(0, 2)), steps=("reverb",))
+
+    with pytest.raises(BadSettings, match="reverb"):
+        try_engine(opening, [clip], spool=tmp_path)
 
 
 def test_what_opening_the_engine_raises_comes_back(opening: Opening, tmp_path: Path) -> None:
