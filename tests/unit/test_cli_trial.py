@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from diarynotes.audio import Decoded
-from diarynotes.cli.trial import Clip, Opening, _Prepared, try_engine
+from diarynotes.cli.trial import Clip, _Prepared, try_engine
 from diarynotes.errors import BadSettings, EngineFailed, NoSpeech, StorageFailed
 from diarynotes.models import SAMPLE_RATE, Media, Span, Transcript, Window, WindowText
 from diarynotes.testing import SENTENCES, ScriptedEngine
+from diarynotes.transcribe import Opening
 
 MB = 1_000_000
 

@@ -19,10 +19,10 @@ from diarynotes.errors import BadSettings, DiarynotesError, SourceUnavailable
 from diarynotes.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from diarynotes.cli.trial import Clip, Opening
+    from diarynotes.cli.trial import Clip
+    from diarynotes.transcribe import Opening
 
 _LIST = "transcripts.csv"
-_WITHOUT_MODELS = ("pocketsphinx", "scripted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,21 +123,21 @@ def _list_openings(
 
     The engines are told the language if it is the same in all clips, or forced by the settings.
     """
-    from diarynotes.cli.trial import Opening
-    from diarynotes.transcribe import check_engine, choose_engine
+    from diarynotes.transcribe import WHISPERS, Opening, check_engine, choose_engine, find_gpu, list_devices
 
     spoken = {clip.language for clip in said.values()}
     language = settings.language or (spoken.pop() if len(spoken) == 1 else None)
+    device = list_devices(settings.device, gpu=find_gpu())[0]
     openings: dict[Opening, None] = {}
     for name in engines or (settings.engine,):
         check_engine(name)
         for model in models or (settings.model or None,):
-            engine, weights = name, None if name in _WITHOUT_MODELS else model
+            engine, weights = name, model if name in ("auto", *WHISPERS) else None
             if name == "auto":
-                choice = choose_engine(settings.models, model, fetch=settings.fetch_models)
+                choice = choose_engine(settings.models, model, fetch=settings.fetch_models, gpu=device != "cpu")
                 say(choice.reason)
                 engine, weights = choice.name, choice.model
-            openings[Opening(engine, weights, settings.models, language, settings.worker_count)] = None
+            openings[Opening(engine, weights, settings.models, language, settings.worker_count, device)] = None
     return list(openings)
 
 

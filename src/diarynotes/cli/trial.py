@@ -26,7 +26,7 @@ from diarynotes.audio import Decoded
 from diarynotes.errors import DiarynotesError, EngineFailed
 from diarynotes.models import SAMPLE_RATE, Span, Window, WindowText
 from diarynotes.telemetry import forbid_telemetry
-from diarynotes.transcribe import Engine, Heard, HeardResult, open_engine, transcribe_recordings
+from diarynotes.transcribe import Care, Engine, Heard, HeardResult, Opening, transcribe_recordings
 from diarynotes.transcribe.preprocess import apply_steps
 
 _SAMPLE_EVERY_S = 0.05
@@ -41,17 +41,6 @@ class Clip:
     decoded: Decoded
     spans: tuple[Span, ...]
     steps: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """What an engine is opened with; see `open_engine`."""
-
-    name: str
-    model: str | None
-    models: Path
-    language: str | None
-    workers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +94,7 @@ def _listen(answers: Connection, opening: Opening, clips: Sequence[Clip], spool:
     os.dup2(2, 1)  # libraries may print; stdout belongs to the command
     forbid_telemetry()
     try:
-        engine = open_engine(
-            opening.name,
-            model=opening.model,
-            models=opening.models,
-            language=opening.language,
-            workers=opening.workers,
-        )
+        engine = opening.open()
         try:
             answers.send(_time(engine, clips, answers.send))
         finally:
@@ -138,7 +121,7 @@ def _time(engine: Engine, clips: Sequence[Clip], progress: Callable[[str], objec
         prepared.decode([silence])  # some load themselves when they are first used
     begun = time.perf_counter()
     results: list[HeardResult] = []
-    for result in transcribe_recordings(prepared, heard):
+    for result in transcribe_recordings(prepared, heard, care=Care(untrusted_below=0.0)):  # bad text is scored as well
         results.append(result)
         progress(result[0])
     return Trial(engine.name, engine.model, tuple(results), time.perf_counter() - begun)
