@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from diarynotes.errors import LeaseLost, NotAudio, WriterFailed
-from diarynotes.models import Recording
+from diarynotes.models import Piece, Recording, WindowText
 from diarynotes.store import KnownSource, SourceFacts, open_store
 from diarynotes.store.store import Store
 from tests.integration.store_samples import (
@@ -33,6 +33,7 @@ from tests.integration.store_samples import (
 
 pytest_plugins = ["tests.integration.store_fixtures"]
 
+HEARD = WindowText("one", (Piece(0.0, 1.0, "one", -0.2),), "en", -0.2, 0.1, (("en", 0.9), ("de", 0.1)))
 Child = Callable[..., "subprocess.Popen[str]"]
 
 HOLD = """
@@ -375,3 +376,42 @@ def test_closing_frees_what_is_claimed(database_url: str, store: Store) -> None:
     while not store.jobs.claim("received"):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_heard_windows_are_kept_until_the_transcript_is_whole(store: Store) -> None:
+    (recording,) = register(store, 1)
+    bring_to(store, "validated", [recording])
+    job = claim_one(store, "validated", recording)
+
+    store.jobs.keep_heard(job, "key", {0: [HEARD], 2: [HEARD, replace(HEARD, text="two", temperature=0.4)]})
+    store.jobs.keep_heard(job, "other", {0: [HEARD]})
+
+    windows = {0: [HEARD], 2: [HEARD, replace(HEARD, text="two", temperature=0.4)]}
+    assert store.heard_windows([recording.id]) == {recording.id: {"key": windows, "other": {0: [HEARD]}}}
+    store.jobs.store_transcript(job, make_transcript(recording))
+    assert store.heard_windows([recording.id]) == {}
+
+
+def test_who_lost_the_job_keeps_no_windows(store: Store, other: Store) -> None:
+    (recording,) = register(store, 1)
+    bring_to(store, "validated", [recording])
+    stale = claim_one(store, "validated", recording)
+    store.jobs.release(stale)
+    claim_one(other, "validated", recording)
+
+    with pytest.raises(LeaseLost):
+        store.jobs.keep_heard(stale, "key", {0: [HEARD]})
+    assert store.heard_windows([recording.id]) == {}
+
+
+def test_what_is_set_aside_or_given_up_keeps_no_windows(store: Store) -> None:
+    first, second = register(store, 2)
+    bring_to(store, "validated", [first, second])
+    jobs = store.jobs.claim("validated", limit=2)
+    for job in jobs:
+        store.jobs.keep_heard(job, "key", {0: [HEARD]})
+
+    store.jobs.quarantine(jobs[0], NotAudio())
+    store.jobs.discard([jobs[1].recording_id])
+
+    assert store.heard_windows([first.id, second.id]) == {}

@@ -14,9 +14,11 @@ import duckdb
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+import diarynotes.store.land as land_module
+import diarynotes.store.warehouse as warehouse_module
 from diarynotes.errors import BadSettings, StorageFailed
 from diarynotes.store import Landing, rebuild, verify
-from diarynotes.store.land import TABLES, make_frame
+from diarynotes.store.land import TABLES, make_frame, schema_of
 from diarynotes.store.snapshot import query_snapshot
 from diarynotes.store.store import Store
 from diarynotes.store.warehouse import Warehouse
@@ -321,3 +323,22 @@ def test_a_wrong_query_says_what_is_wrong_without_quoting_rows(store: Store) -> 
 def test_without_a_snapshot_there_is_nothing_to_ask(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match="landed"):
         query_snapshot(tmp_path / "diarynotes.duckdb", "select 1")
+
+
+def test_a_table_from_before_a_column_was_added_is_read_and_gets_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = {name: kind for name, kind in schema_of("segments").items() if name != "language"}
+    recordings = register(store, 2)
+    with monkeypatch.context() as before:
+        for module in (land_module, warehouse_module):
+            before.setattr(module, "schema_of", lambda table: old if table == "segments" else schema_of(table))
+        bring_to(store, "landed", recordings[:1])
+    store.snapshot()
+    languages = "select language from segments order by recording_id, number"
+
+    assert store.query(languages)[1] == [(None,), (None,)]
+    bring_to(store, "landed", recordings[1:])
+    store.snapshot()
+
+    assert sorted(store.query(languages)[1], key=str) == [("en",), ("en",), (None,), (None,)]

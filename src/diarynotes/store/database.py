@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from diarynotes.errors import BadSettings, StorageFailed
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration under `migrations/versions`."""
 
 APPLICATION = "diarynotes"

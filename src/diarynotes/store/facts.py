@@ -8,9 +8,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
-from diarynotes.models import Cost, DiaryNote, Job, Recording, RecordingId, Transcript
+from diarynotes.models import Cost, DiaryNote, Job, Recording, RecordingId, Transcript, WindowText
 
 UsageStage: TypeAlias = Literal["engine", "writer"]
+HeardWindows: TypeAlias = dict[str, dict[int, list[WindowText]]]
+"""What was heard of one recording, by what its windows are and who heard them, and by the window's number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, Row, TextClause
 import diarynotes.store.jobs_sql as sql
 import diarynotes.store.results as results
 from diarynotes.errors import DiarynotesError, LeaseLost
-from diarynotes.models import Cost, DiaryNote, Job, JobState, Recording, RecordingId, Transcript, Usage
+from diarynotes.models import Cost, DiaryNote, Job, JobState, Recording, RecordingId, Transcript, Usage, WindowText
 from diarynotes.store.database import begin
 from diarynotes.store.facts import JobLine
 from diarynotes.store.tables import plain_text
@@ -95,6 +95,13 @@ class Jobs:
             results.put_recording(connection, recording)
             return moved
 
+    def keep_heard(self, job: Job, key: str, texts: Mapping[int, Sequence[WindowText]]) -> None:
+        """Some windows of the recording were heard; kept until its transcript is stored or it is set aside."""
+        with self._begin() as connection:
+            self._relax(connection)
+            _write(connection, sql.HOLD, job)
+            results.put_heard(connection, job.recording_id, key, texts)
+
     def store_transcript(self, job: Job, transcript: Transcript, usages: Sequence[Usage | Cost] = ()) -> Job:
         """The recording was transcribed. A `Usage` without a price is booked as unknown."""
         with self._begin() as connection:
@@ -130,7 +137,9 @@ class Jobs:
     def quarantine(self, job: Job, error: Exception) -> Job:
         """Set the recording aside: it is at fault, and only its maker can mend it."""
         with self._begin() as connection:
-            return _write(connection, sql.QUARANTINE, job, _describe(error))
+            moved = _write(connection, sql.QUARANTINE, job, _describe(error))
+            results.drop_heard(connection, [job.recording_id])
+            return moved
 
     def postpone(self, job: Job, error: Exception, delays: Sequence[float] = RETRY_DELAYS_S) -> Job:
         """Try again from the same state after the next of `delays` (seconds); dead when they are used up."""
@@ -148,7 +157,9 @@ class Jobs:
     def discard(self, ids: Sequence[RecordingId]) -> JobList:
         """Give recordings up that have not landed; a worker busy with one of them loses it."""
         with self._begin() as connection:
-            return [_job(row) for row in connection.execute(sql.DISCARD, {"ids": list(ids)})]
+            moved = [_job(row) for row in connection.execute(sql.DISCARD, {"ids": list(ids)})]
+            results.drop_heard(connection, [job.recording_id for job in moved])
+            return moved
 
     # -- looking ------------------------------------------------------------------------------------------------------
 

@@ -44,6 +44,8 @@ RELAX = text("set local synchronous_commit = off")
 
 HELD = "where recording_id = :id and attempt = :attempt and state = :held and worker is not null"
 
+HOLD = text(f"select {JOB} from jobs {HELD} for no key update")
+
 MOVE = text(f"""
 update jobs
 set state = :state, worker = null, lease_until = null, failures = 0, error_code = null, error_message = null,

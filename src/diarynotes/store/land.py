@@ -81,6 +81,7 @@ def schema_of(table: str) -> dict[str, Any]:
             "text": pl.String,
             "avg_logprob": pl.Float64,
             "no_speech": pl.Float64,
+            "language": pl.String,
         },
         "notes": {
             "note_id": pl.String,
@@ -156,7 +157,8 @@ def _segments(landing: Landing) -> Iterator[Row]:
     for number, segment in enumerate(landing.transcript.segments):
         row: Row = {"transcript_id": landing.transcript.id, "number": number, "text": segment.text}
         row |= {"start_s": segment.start_s, "end_s": segment.end_s}
-        yield row | {"avg_logprob": segment.avg_logprob, "no_speech": segment.no_speech}
+        row |= {"avg_logprob": segment.avg_logprob, "no_speech": segment.no_speech}
+        yield row | {"language": segment.language or landing.transcript.language}
 
 
 def _notes(landing: Landing) -> Iterator[Row]:

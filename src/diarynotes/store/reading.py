@@ -13,9 +13,10 @@ from sqlalchemy import Engine, func, select
 
 from diarynotes.models import Recording, RecordingId, Transcript
 from diarynotes.store.database import begin
-from diarynotes.store.facts import StoredNote
+from diarynotes.store.facts import HeardWindows, StoredNote
 from diarynotes.store.results import (
     read_findings,
+    read_heard,
     read_newest_transcripts,
     read_recordings,
     to_note,
@@ -66,6 +67,12 @@ def find_transcripts(engine: Engine, ids: Sequence[RecordingId]) -> dict[Recordi
     """What was heard last in each of these recordings; those that nobody has heard yet are left out."""
     with begin(engine) as connection:
         return read_newest_transcripts(connection, ids)
+
+
+def find_heard(engine: Engine, ids: Sequence[RecordingId]) -> dict[RecordingId, HeardWindows]:
+    """What was heard so far in those of these recordings that have no transcript yet."""
+    with begin(engine) as connection:
+        return read_heard(connection, ids)
 
 
 def _read(engine: Engine, wanted: Sequence[Any], limit: int | None) -> list[StoredNote]:

@@ -5,7 +5,7 @@ Works inside a transaction that the caller holds. Knows the tables; knows no sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC
 from typing import Any
@@ -13,10 +13,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, Text, bindparam, func, select, text, true, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
-from diarynotes.models import Cost, DiaryNote, Finding, Recording, RecordingId, Transcript, Usage
-from diarynotes.store.facts import UsageStage
+from diarynotes.models import Cost, DiaryNote, Finding, Recording, RecordingId, Transcript, Usage, WindowText
+from diarynotes.store.facts import HeardWindows, UsageStage
 from diarynotes.store.tables import (
     FindingRow,
+    HeardWindowRow,
     NoteRow,
     RecordingRow,
     TranscriptRow,
@@ -28,6 +29,7 @@ _recordings: Any = RecordingRow.__table__  # type: ignore[attr-defined]
 _transcripts: Any = TranscriptRow.__table__  # type: ignore[attr-defined]
 _notes: Any = NoteRow.__table__  # type: ignore[attr-defined]
 _findings: Any = FindingRow.__table__  # type: ignore[attr-defined]
+_heard: Any = HeardWindowRow.__table__  # type: ignore[attr-defined]
 _usages: Any = UsageRow.__table__  # type: ignore[attr-defined]
 
 
@@ -65,6 +67,8 @@ with day_kept as (
 )
 update notes set is_current = false where recording_id = :recording and is_current and id <> :note
 """)
+_PUT_HEARD = insert(_heard).values({name: bindparam(name) for name in ("recording_id", "key", "number", "text")})
+_DROP_HEARD = text("delete from heard_windows where recording_id = any(cast(:ids as text[]))")
 _DROP_FINDINGS = text("delete from findings where note_id = :note")
 _PUT_FINDINGS = insert(_findings)
 _PUT_USAGES = insert(_usages).values(
@@ -79,8 +83,27 @@ def put_recording(connection: Connection, recording: Recording) -> None:
     connection.execute(_LEARN, {"this": recording.id, **learned})
 
 
+def put_heard(
+    connection: Connection, recording_id: RecordingId, key: str, texts: Mapping[int, Sequence[WindowText]]
+) -> None:
+    """Keep what was just heard in some windows of a recording, by their numbers."""
+    rows = [
+        {"recording_id": recording_id, "key": key, "number": number, "text": heard}
+        for number, found in texts.items()
+        for heard in found
+    ]
+    if rows:
+        connection.execute(_PUT_HEARD, rows)
+
+
+def drop_heard(connection: Connection, recording_ids: Sequence[RecordingId]) -> None:
+    """Forget what was heard in windows: the transcript is there, or will never be."""
+    connection.execute(_DROP_HEARD, {"ids": list(recording_ids)})
+
+
 def put_transcript(connection: Connection, transcript: Transcript) -> None:
     """Store a transcript; the same one again replaces itself."""
+    drop_heard(connection, [transcript.recording_id])
     connection.execute(_PUT_TRANSCRIPT, {name: getattr(transcript, name) for name in _TRANSCRIPT})
 
 
@@ -156,6 +179,16 @@ def read_newest_transcripts(connection: Connection, ids: Sequence[RecordingId]) 
     first = select(_transcripts).ext(distinct_on(_transcripts.c.recording_id))
     rows = connection.execute(first.where(mine).order_by(*newest))
     return {row.recording_id: to_transcript(row) for row in rows}
+
+
+def read_heard(connection: Connection, ids: Sequence[RecordingId]) -> dict[RecordingId, HeardWindows]:
+    """What was kept of recordings without a transcript, by recording, by key and by number of the window."""
+    found: dict[RecordingId, HeardWindows] = {}
+    mine = select(_heard).where(_heard.c.recording_id == func.any(list(ids))).order_by(_heard.c.id)
+    for row in connection.execute(mine):
+        windows = found.setdefault(row.recording_id, {}).setdefault(row.key, {})
+        windows.setdefault(row.number, []).append(row.text)
+    return found
 
 
 def read_findings(connection: Connection, note_ids: Iterable[str]) -> dict[str, list[Finding]]:

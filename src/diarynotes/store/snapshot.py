@@ -97,9 +97,13 @@ def _copy_table(connection: DuckDBPyConnection, table: str, warehouse: Warehouse
     if not files:
         _copy_frame(connection, table, make_frame(table, []), fresh)
         return
+    rows = "read_parquet($files, hive_partitioning = true, hive_types = {'day': date}, union_by_name = true)"
+    present = {row[0] for row in connection.execute(f"describe select * from {rows}", {"files": files}).fetchall()}  # noqa: S608
+    if not present.issuperset(schema_of(table)):  # every file is from before a column was added
+        _copy_frame(connection, table, warehouse.read(table).sort("day", "recording_id").collect(), fresh)
+        return
     connection.execute(
-        f"create table {table} as select {', '.join(schema_of(table))} "  # noqa: S608
-        "from read_parquet($files, hive_partitioning = true, hive_types = {'day': date}) order by day, recording_id",
+        f"create table {table} as select {', '.join(schema_of(table))} from {rows} order by day, recording_id",  # noqa: S608
         {"files": files},
     )
 

@@ -19,7 +19,7 @@ import diarynotes.store.repair as repair
 import diarynotes.store.snapshot as snapshot
 from diarynotes.models import Finding, Job, Recording, RecordingId, Transcript
 from diarynotes.store.database import begin, open_database
-from diarynotes.store.facts import KnownSource, Landing, Registered, SourceFacts, StoredNote
+from diarynotes.store.facts import HeardWindows, KnownSource, Landing, Registered, SourceFacts, StoredNote
 from diarynotes.store.jobs import Jobs
 from diarynotes.store.tables import CheckResultRow, plain
 from diarynotes.store.warehouse import Warehouse
@@ -106,6 +106,10 @@ class Store:
     def transcripts(self, ids: Sequence[RecordingId]) -> dict[RecordingId, Transcript]:
         """What was heard last in each of these recordings; those that nobody has heard yet are left out."""
         return reading.find_transcripts(self.engine, ids)
+
+    def heard_windows(self, ids: Sequence[RecordingId]) -> dict[RecordingId, HeardWindows]:
+        """What was heard so far in those of these recordings that have no transcript yet."""
+        return reading.find_heard(self.engine, ids)
 
     def notes(
         self,

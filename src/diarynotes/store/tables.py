@@ -30,7 +30,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import Date, TypeDecorator
 from sqlmodel import Field, SQLModel
 
-from diarynotes.models import Draft, Media, Quality, Segment
+from diarynotes.models import Draft, Media, Quality, Segment, WindowText
 
 metadata = MetaData(
     naming_convention={
@@ -169,6 +169,22 @@ class TranscriptRow(_Table, table=True):
     trust: float
     trust_reasons: tuple[str, ...] = Field(sa_column=Column(Noun(tuple[str, ...]), nullable=False))
     degraded: bool
+    heard_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class HeardWindowRow(_Table, table=True):
+    """What was heard in one window of a recording whose transcript is not whole yet; gone when it is.
+
+    `key` stands for the windows and for who heard them; a window heard several times has several rows, in order of id.
+    """
+
+    __tablename__ = "heard_windows"
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))
+    recording_id: str = Field(sa_column=_recording(index=True))
+    key: str = Field(sa_column=Column(Text, nullable=False))
+    number: int
+    text: WindowText = Field(sa_column=Column(Noun(WindowText), nullable=False))
     heard_at: datetime | None = Field(default=None, sa_column=_now())
 
 

@@ -94,6 +94,7 @@ class Warehouse:
         if not landings:
             return []
         delta = self._open(table) or self._create(table)
+        _add_columns(delta, table)
         present = self._rows(table, delta, landings)
         landed = _attempts(present)
         valid = [landing for landing in landings if landing.attempt >= landed.get(landing.recording.id, 0)]
@@ -181,8 +182,26 @@ def _scan(table: str, files: Sequence[Path]) -> pl.LazyFrame:
     schema = schema_of(table)
     if not files:
         return pl.LazyFrame(schema=schema)
-    frame = pl.scan_parquet(list(files), glob=False, hive_partitioning=True, hive_schema={"day": pl.Date})
+    frame = pl.scan_parquet(
+        list(files),
+        glob=False,
+        schema=schema,
+        missing_columns="insert",  # files from before a column was added
+        hive_partitioning=True,
+        hive_schema={"day": pl.Date},
+    )
     return frame.select(list(schema))
+
+
+def _add_columns(delta: DeltaTable, table: str) -> None:
+    """Columns that this version of diarynotes has and the one that made the table had not."""
+    import polars as pl
+    from deltalake import Schema
+
+    present = {field.name for field in delta.schema().fields}
+    missing = {name: kind for name, kind in schema_of(table).items() if name not in present}
+    if missing:
+        delta.alter.add_columns(list(Schema.from_arrow(pl.Schema(missing)).fields))
 
 
 def _files(delta: DeltaTable, folder: Path) -> list[Path]:
