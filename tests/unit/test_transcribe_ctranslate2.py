@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from diarynotes.errors import BadSettings, EngineFailed, ModelUnavailable, StorageFailed
+from diarynotes.errors import BadSettings, EngineFailed, EngineOutOfMemory, ModelUnavailable, StorageFailed
 from diarynotes.models import SAMPLE_RATE, Span, Window
 from diarynotes.transcribe import conversion, whisper
 from diarynotes.transcribe.conversion import convert_weights
-from diarynotes.transcribe.ctranslate2 import Backend
+from diarynotes.transcribe.ctranslate2 import Backend, _choose_batch
 from diarynotes.transcribe.mel import log_mel
 
 
@@ -104,7 +107,7 @@ def test_float32_says_what_openai_says(engine: Backend, weights: Path, monkeypat
 
 def test_both_engines_give_the_same_texts(engine: Backend, weights: Path) -> None:
     windows = make_windows(*"abcd")
-    reference = whisper.Backend(weights, device="cpu", language="en")
+    reference = whisper.Backend(weights, device="cpu", language="en", precision="fp32")
 
     assert [text.text for text in engine.decode(windows)] == [text.text for text in reference.decode(windows)]
 
@@ -123,33 +126,6 @@ def test_neither_batch_nor_order_changes_tokens(
     assert greedy(engine, windows[::-1], monkeypatch) == together[::-1]
 
 
-def test_windows_of_one_recording_are_heard_in_one_language(weights: Path, models: Path) -> None:
-    engine = Backend(weights, models, device="cpu")
-    asked: list[list[int]] = []
-
-    class Model:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(model, name)
-
-        def detect_language(self, features: object) -> list[list[tuple[str, float]]]:
-            return [
-                [("<|en|>", 0.6), ("<|de|>", 0.4)],
-                [("<|de|>", 0.9), ("<|en|>", 0.1)],
-                [("<|en|>", 0.9), ("<|de|>", 0.1)],
-            ]
-
-        def generate(self, features: object, prompts: list[list[int]], **options: Any) -> Any:
-            asked.extend(prompts)
-            return model.generate(features, prompts, **options)
-
-    model, engine._model = engine._model, Model()
-    texts = engine.decode(make_windows("a", "a", "b"))
-
-    assert [text.language for text in texts] == ["de", "de", "en"]
-    transcribe = engine._tokenizer("en").transcribe
-    assert [prompt[1:] for prompt in asked] == [[50261, transcribe], [50261, transcribe], [50259, transcribe]]
-
-
 def test_the_language_is_detected_as_openai_does(weights: Path, models: Path) -> None:
     import whisper as openai
 
@@ -157,7 +133,63 @@ def test_the_language_is_detected_as_openai_does(weights: Path, models: Path) ->
     _, likely = openai.load_model(str(weights), device="cpu").detect_language(log_mel(windows, 80))
     texts = Backend(weights, models, device="cpu", quantization="float32").decode(windows)
 
-    assert [text.language for text in texts] == [max(row, key=row.__getitem__) for row in likely]
+    for text, row in zip(texts, likely, strict=True):
+        ranked = sorted(row, key=row.__getitem__, reverse=True)[:5]
+        assert text.language == ranked[0]
+        assert [code for code, _ in text.languages] == ranked
+        assert [share for _, share in text.languages] == pytest.approx([row[code] for code in ranked], rel=1e-3)
+
+
+def test_the_language_depends_on_the_window_alone(weights: Path, models: Path) -> None:
+    engine = Backend(weights, models, device="cpu")
+    windows = make_windows("a", "a", "a", "b")
+    windows[1] = replace(windows[1], language="de")
+    together = engine.decode(windows)
+
+    assert together == [engine.decode([window])[0] for window in windows]
+    assert (together[1].language, together[1].languages) == ("de", ())
+    assert all(len(text.languages) == 5 for text in together if text is not together[1])
+
+
+def test_terms_are_a_prompt_as_in_openai_and_stay_with_their_window(engine: Backend, weights: Path) -> None:
+    import whisper as openai
+
+    windows = make_windows("a", "b", "c", "d")
+    windows[1] = replace(windows[1], terms=("Zug",))
+    windows[2] = replace(windows[2], terms=("Anna", "Zug", "Mr Wu"))
+    texts = engine.decode(windows)
+
+    reference = openai.load_model(str(weights), device="cpu")
+    for window, text in zip(windows, texts, strict=True):
+        prompt = f"Glossary: {', '.join(window.terms)}." if window.terms else None
+        options = openai.DecodingOptions(language="en", fp16=False, prompt=prompt)
+        (expected,) = openai.decode(reference, log_mel([window], 80), options)
+        assert text.avg_logprob == pytest.approx(expected.avg_logprob, abs=1e-3)
+        assert text.no_speech == pytest.approx(expected.no_speech_prob, rel=1e-2)
+
+
+def test_a_draw_is_the_same_at_every_call_and_beside_any_neighbour(weights: Path, models: Path) -> None:
+    engine = Backend(weights, models, device="cpu", quantization="float32", language="en")
+    cold = make_windows("a", "b", "c")
+    warm = [replace(window, temperature=0.8) for window in cold]
+    drawn = engine.decode([cold[2], *warm])[1:]
+
+    assert drawn == engine.decode(warm[::-1])[::-1]
+    assert [text.temperature for text in drawn] == [0.8] * 3
+    assert [text.text for text in drawn] != [text.text for text in engine.decode(cold)]
+    assert engine.decode([replace(warm[0], samples=warm[1].samples)])[0].text == drawn[1].text
+
+
+def test_log_mel_is_openais() -> None:
+    import whisper as openai
+
+    rng = np.random.default_rng(3)
+    long = [rng.normal(0, 0.1, length).astype(np.float32) for length in (480_000, 479_900, 16_000, 1)]
+    windows = [replace(make_windows("a")[0], samples=samples) for samples in (*long, np.zeros(100, np.float32))]
+    for n_mels in (80, 128):
+        for window, row in zip(windows, log_mel(windows, n_mels), strict=True):
+            expected = openai.log_mel_spectrogram(openai.pad_or_trim(window.samples), n_mels)
+            np.testing.assert_allclose(row, expected, atol=1e-5)
 
 
 def test_an_english_model_hears_english(tmp_path: Path) -> None:
@@ -176,22 +208,56 @@ def test_settings_say_what_changes_the_text(engine: Backend, weights: Path, mode
     assert Backend(weights, models, device="cpu").settings == "quantization=int8"
 
 
-def test_weights_are_converted_once(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = convert_weights(weights, tmp_path, "int8")
-    monkeypatch.setattr(conversion, "_read_spec", None)
+def test_weights_are_converted_and_read_through_once(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own.pt"
+    own.write_bytes(weights.read_bytes())
+    os.utime(own, (1_000_000_000, 1_000_000_000))  # it has rested, so its time can be relied on
+    folder = convert_weights(own, tmp_path, "int8")
+    monkeypatch.setattr(conversion, "load_checkpoint", None)
+    assert convert_weights(own, tmp_path, "int8") == folder
+    monkeypatch.setattr(conversion.hashlib, "file_digest", None)
 
-    assert convert_weights(weights, tmp_path, "int8") == folder
-    assert [path.name for path in (tmp_path / "ctranslate2").iterdir()] == [folder.name]
+    assert convert_weights(own, tmp_path, "int8") == folder
+    assert [path.name for path in folder.parent.iterdir() if path.name[0] != "."] == [folder.name]
 
 
-def test_two_may_convert_at_once(weights: Path, tmp_path: Path) -> None:
-    spec = conversion._read_spec(weights, "int8")
-    target = tmp_path / "ctranslate2" / "random"
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: conversion._save(spec, target), range(4)))
+def test_other_weights_under_the_same_name_are_converted_anew(tmp_path: Path) -> None:
+    weights = write_checkpoint(tmp_path / "own.pt")
+    os.utime(weights, (1_000_000_000, 1_000_000_000))
+    folders = {convert_weights(weights, tmp_path, "int8") for _ in range(2)}
+    write_checkpoint(weights, vocabulary=51864)
 
-    assert list(target.parent.iterdir()) == [target]
-    assert (target / "model.bin").stat().st_size > 0
+    assert convert_weights(weights, tmp_path, "int8") not in folders
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'["x", 1', b"{}"])
+def test_a_torn_note_is_no_note(weights: Path, tmp_path: Path, content: bytes) -> None:
+    own = tmp_path / "own.pt"
+    own.write_bytes(weights.read_bytes())
+    os.utime(own, (1_000_000_000, 1_000_000_000))
+    folder = convert_weights(own, tmp_path, "int8")
+    convert_weights(own, tmp_path, "int8")
+    (note,) = folder.parent.glob(".*.json")
+    note.write_bytes(content)
+
+    assert convert_weights(own, tmp_path, "int8") == folder
+
+
+def test_processes_may_convert_at_once_and_a_killed_one_leaves_nothing(weights: Path, tmp_path: Path) -> None:
+    left = tmp_path / "ctranslate2" / ".part.killed"
+    left.mkdir(parents=True)
+    (left / "model.bin").write_bytes(b"half")
+    code = "import sys; from pathlib import Path; from diarynotes.transcribe.conversion import convert_weights; "
+    code += "print(convert_weights(Path(sys.argv[1]), Path(sys.argv[2]), 'int8'))"
+    command = [sys.executable, "-c", code, str(weights), str(tmp_path)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    folders = {process.communicate(timeout=60)[0].strip() for process in processes}
+
+    (folder,) = (path for path in left.parent.iterdir() if path.is_dir())
+    assert folders == {str(folder)}
+    assert (folder / "model.bin").stat().st_size > 0
 
 
 def test_a_full_disk_leaves_nothing(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +272,7 @@ def test_a_full_disk_leaves_nothing(weights: Path, tmp_path: Path, monkeypatch: 
         convert_weights(weights, tmp_path, "int8")
 
     assert str(tmp_path) in caught.value.where
-    assert list((tmp_path / "ctranslate2").iterdir()) == []
+    assert [path.name for path in (tmp_path / "ctranslate2").iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize("content", [b"", b"not weights at all", b"PK\x03\x04 cut off"])
@@ -241,18 +307,60 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory"), MemoryError("std::bad_alloc")])
-def test_what_ctranslate2_raises_is_ours_outside(weights: Path, models: Path, error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (RuntimeError("CUDA failed with error out of memory"), EngineOutOfMemory),
+        (MemoryError("std::bad_alloc"), EngineOutOfMemory),
+        (RuntimeError("CUDA failed with error unspecified launch failure"), EngineFailed),
+        (ValueError("Invalid input features shape"), EngineFailed),
+    ],
+)
+def test_what_ctranslate2_raises_is_ours_outside(
+    weights: Path, models: Path, raised: Exception, kind: type[EngineFailed]
+) -> None:
     engine = Backend(weights, models, device="cpu", language="en")
 
     class Model:
-        n_mels = 80
+        def __getattr__(self, name: str) -> Any:
+            return getattr(model, name)
 
         def encode(self, features: object) -> None:
-            raise error
+            raise raised
 
-    engine._model = Model()
+    model, engine._model = engine._model, Model()
     with pytest.raises(EngineFailed) as caught:
         engine.decode(make_windows("a"))
 
+    assert type(caught.value) is kind
     assert caught.value.retryable
+
+
+def test_a_closed_engine_says_so(weights: Path, models: Path) -> None:
+    engine = Backend(weights, models, device="cpu", language="en")
+    engine.close()
+    engine.close()
+
+    with pytest.raises(EngineFailed, match="closed"):
+        engine.decode(make_windows("a"))
+
+
+def test_a_device_that_fails_is_said(weights: Path, models: Path) -> None:
+    import ctranslate2
+
+    if ctranslate2.get_cuda_device_count():
+        pytest.skip("there is a GPU, and it works")
+    with pytest.raises(ModelUnavailable, match="cannot use cuda"):
+        Backend(weights, models, device="cuda")
+
+
+def test_a_quantization_that_the_device_lacks_is_said(weights: Path, models: Path) -> None:
+    with pytest.raises(BadSettings, match="choose float32, int16, int8, int8_float32"):
+        Backend(weights, models, device="cpu", quantization="float16")
+
+
+def test_large_models_take_fewer_windows_at_once() -> None:
+    sizes = {"tiny": (4, 384), "turbo": (4, 1280), "medium": (24, 1024), "large": (32, 1280)}
+    batches = [_choose_batch("cpu", {"n_text_layer": n, "n_text_state": width}) for n, width in sizes.values()]
+
+    assert batches == [8, 8, 5, 3]

@@ -6,11 +6,16 @@ ctranslate2.converters.transformers.WhisperLoader, vocabulary and suppressed tok
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import itertools
+import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,59 +23,102 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diarynotes.errors import ModelUnavailable, StorageFailed
+from diarynotes.models import make_id
+from diarynotes.transcribe.torch_weights import Checkpoint, load_checkpoint
 
 Tensors = Mapping[str, NDArray[np.float32]]
 """A checkpoint's weights by OpenAI's names."""
+SETTLED_NS = 2_000_000_000
+"""Only of a file that has rested for so long can its time tell whether it has changed, ns."""
 
 
 def convert_weights(weights: Path, models: Path, quantization: str) -> Path:
     """The folder of the converted model, made now if it is not there: whole, or not at all.
 
-    `quantization` is CTranslate2's name of one. Two processes may convert at once; the first to finish stays. Raises
-    ModelUnavailable for a file that is no checkpoint, StorageFailed when the folder cannot be written.
+    `quantization` is CTranslate2's name of one. Processes that convert at once wait for each other; what one that was
+    killed has left is swept by the next. Raises ModelUnavailable for a file that is no checkpoint, StorageFailed when
+    the folder cannot be written.
     """
-    try:
-        with weights.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelUnavailable(weights.stem, f"{weights} cannot be read: {error.strerror}.") from error
-    target = models / "ctranslate2" / f"{weights.stem}-{sha256[:8]}-{quantization}"
+    shelf = models / "ctranslate2"
+    target = shelf / f"{weights.stem}-{_checksum(weights, shelf)[:8]}-{quantization}"
     if not target.is_dir():
-        spec = _read_spec(weights, quantization)
+        checkpoint = load_checkpoint(weights)  # before anything is written: it may be none
         try:
-            _save(spec, target)
+            with _alone(shelf):
+                _sweep(shelf)
+                if not target.is_dir():
+                    _save(_make_spec_of(checkpoint, weights, quantization), target)
         except OSError as error:
             raise StorageFailed(str(target), error.strerror or "the converted model cannot be written") from error
     return target
 
 
-def _read_spec(weights: Path, quantization: str) -> Any:
-    import torch
-
+def _checksum(weights: Path, shelf: Path) -> str:
+    """The SHA-256 of the weights, from a note beside the converted models while the file has not changed."""
     try:
-        checkpoint = torch.load(weights, map_location="cpu", weights_only=True)
-        tensors = {name: tensor.float().numpy() for name, tensor in checkpoint["model_state_dict"].items()}
-        spec = _make_spec(checkpoint["dims"], tensors)
-        spec.validate()
-        spec.optimize(quantization)
-    except Exception as error:  # torch raises a dozen kinds for a file that is not a checkpoint
-        remedy = f"{weights} is not a Whisper checkpoint or is damaged. Delete it, or name another with --model."
-        raise ModelUnavailable(weights.stem, remedy) from error
-    return spec
+        found = weights.stat()
+        now = [str(weights.resolve()), found.st_size, found.st_mtime_ns, found.st_ino]
+        note = shelf / f".{make_id('weights', str(now[0]))}.json"
+        if (known := _read_note(note, now)) is not None:
+            return known
+        with weights.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelUnavailable(weights.stem, f"{weights} cannot be read: {error.strerror}.") from error
+    if shelf.is_dir() and time.time_ns() - found.st_mtime_ns > SETTLED_NS:
+        _write_note(note, [*now, sha256])
+    return sha256
+
+
+def _read_note(note: Path, now: list[Any]) -> str | None:
+    try:
+        *then, sha256 = json.loads(note.read_bytes())
+    except (OSError, ValueError, TypeError):  # not there, torn, or of another make
+        return None
+    return sha256 if then == now and isinstance(sha256, str) and len(sha256) == 64 else None
+
+
+def _write_note(note: Path, content: list[Any]) -> None:
+    """A note saves time and nothing else, so a disk that is full or read-only is no reason to fail."""
+    with contextlib.suppress(OSError):
+        note.write_text(json.dumps(content))  # a part of it is no JSON, so nobody takes it for the whole
+
+
+@contextlib.contextmanager
+def _alone(shelf: Path) -> Iterator[None]:
+    """Wait until no other process converts; the lock goes with its holder, however that ends."""
+    shelf.mkdir(parents=True, exist_ok=True)
+    with (shelf / ".lock").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _sweep(shelf: Path) -> None:
+    """Delete what conversions left that were killed: whoever holds the lock is the only one at work."""
+    for part in shelf.glob(".part.*"):
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _save(spec: Any, target: Path) -> None:
     """Write beside the target and rename: no reader ever sees a part."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    part = Path(tempfile.mkdtemp(prefix=".part.", dir=target.parent))
     try:
         spec.save(str(part))
-        part.rename(target)  # fails when another process was first, as it should
-    except OSError:
-        if not target.is_dir():
-            raise
+        part.rename(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _make_spec_of(checkpoint: Checkpoint, weights: Path, quantization: str) -> Any:
+    try:
+        tensors = {name: tensor.float().numpy() for name, tensor in checkpoint.tensors.items()}
+        spec = _make_spec(asdict(checkpoint.dims), tensors)
+        spec.validate()
+        spec.optimize(quantization)
+    except (ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:  # dimensions nobody has seen yet
+        remedy = f"CTranslate2 cannot hold the model in {weights}. Use the engine whisper for it."
+        raise ModelUnavailable(weights.stem, remedy) from error
+    return spec
 
 
 def _make_spec(dims: Mapping[str, int], tensors: Tensors) -> Any:
@@ -143,7 +191,7 @@ def _set_norm(spec: Any, tensors: Tensors, name: str) -> None:
 
 
 def _set_config(spec: Any, dims: Mapping[str, int]) -> None:
-    """Vocabulary and config.json; `n_text_ctx` is kept there too, since the finished model does not tell it."""
+    """Vocabulary and config.json; sizes of the decoder are kept there too, since the finished model hides them."""
     from whisper.tokenizer import get_tokenizer
 
     multilingual = dims["n_vocab"] >= 51865  # as whisper.model.Whisper tells them apart
@@ -158,4 +206,5 @@ def _set_config(spec: Any, dims: Mapping[str, int]) -> None:
     spec.config.lang_ids = list(tokenizer.all_language_tokens) if multilingual else []
     layers, heads = dims["n_text_layer"], dims["n_text_head"]
     spec.config.alignment_heads = list(itertools.product(range(layers // 2, layers), range(heads)))
-    spec.config.add_attribute("n_text_ctx", dims["n_text_ctx"])
+    for size in ("n_text_ctx", "n_text_layer", "n_text_state"):
+        spec.config.add_attribute(size, dims[size])

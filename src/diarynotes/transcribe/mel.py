@@ -1,44 +1,54 @@
 """What every Whisper engine has in common: log-mel in, tokens to text out, and the language they speak of.
 
-Knows nothing of models or devices. Uses OpenAI's own code for log-mel and tokens.
+Knows nothing of models or devices. Uses OpenAI's own mel filters and tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from diarynotes.errors import BadSettings
 from diarynotes.models import Piece, Window, WindowText
 
 Clip = tuple[float, float]
 """Start and end inside a window, s."""
+_FLOOR = -10.0
+"""The logarithm of the least power that Whisper tells from none."""
 
 
 def log_mel(windows: Sequence[Window], n_mels: int) -> Any:
-    """Log-mel spectrograms as a tensor, float32 (windows, n_mels, 3000).
+    """Log-mel spectrograms as a tensor, float32 (windows, n_mels, 3000), as whisper.audio.log_mel_spectrogram.
 
     The loudest value that Whisper scales by is each window's own, so a window's text does not depend on the others.
+    Behind the sound there is silence, whose spectrum is known: only what sounds is transformed.
     """
     import torch
-    import whisper
+    from whisper.audio import N_FRAMES, mel_filters
 
-    return torch.stack([whisper.log_mel_spectrogram(whisper.pad_or_trim(w.samples), n_mels) for w in windows])
+    filters = mel_filters("cpu", n_mels)
+    mel = torch.full((len(windows), n_mels, N_FRAMES), _FLOOR)
+    for row, window in zip(mel, windows, strict=True):
+        power = _power(window.samples)
+        row[:, : power.shape[1]] = (filters @ power).clamp_(min=10**_FLOOR).log10_()
+    loudest = mel.amax((1, 2), keepdim=True)
+    return torch.maximum(mel, loudest - 8.0).add_(4.0).div_(4.0)
 
 
-def group_languages(windows: Sequence[Window], likely: Sequence[Mapping[str, float]]) -> dict[str, list[int]]:
-    """Rows of the batch by language: windows of one recording are heard in one, the likeliest over all of them.
+def _power(samples: NDArray[np.float32]) -> Any:
+    """The power spectrum of at most 30 s, (201, frames): as many frames as hear anything of the samples."""
+    import torch
+    from whisper.audio import HOP_LENGTH, N_FFT, N_SAMPLES
 
-    `likely` holds each row's probability of every language.
-    """
-    rows: dict[str, list[int]] = {}
-    for row in range(len(windows)):
-        rows.setdefault(windows[row].recording_id, []).append(row)
-    languages: dict[str, list[int]] = {}
-    for together in rows.values():
-        sums = {code: sum(likely[row][code] for row in together) for code in likely[together[0]]}
-        languages.setdefault(max(sums, key=sums.__getitem__), []).extend(together)
-    return languages
+    length = min(N_SAMPLES, -(-(len(samples) + N_FFT) // HOP_LENGTH) * HOP_LENGTH)
+    padded = torch.zeros(length)
+    sound = torch.from_numpy(samples[:length])
+    padded[: len(sound)] = sound
+    bins = torch.stft(padded, N_FFT, HOP_LENGTH, window=torch.hann_window(N_FFT), return_complex=True)
+    return torch.view_as_real(bins[:, :-1]).square().sum(-1)
 
 
 def read_text(
