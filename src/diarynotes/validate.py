@@ -29,6 +29,11 @@ _NOISE_PERCENTILE = 15.0
 
 _MAX_SNR_DB = 60.0
 
+_HISS_BAND_HZ = 300.0
+"""Noise above this is what noise reduction helps against; hum and rumble are not (docs/preprocessing.md)."""
+_HISS_SNR_DB = 15.0
+"""Where noise reduction was seen to help; what is called noisy is worse than that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -73,12 +78,13 @@ def measure_quality(audio: Audio, *, clipping_ratio: float = 0.0, warnings: tupl
       ITU-T G.712); and 1 - 10 clipping_ratio. The product is our own; no published score is meant.
 
     Codes in `warnings`: mostly_silent, low_quality, noisy, quiet, clipped, narrow_band; in `preprocessing`:
-    trim_silence, noise_reduction, loudness, declip, high_pass.
+    trim_silence, noise_reduction (below 15 dB above 300 Hz), loudness, declip, high_pass.
     """
-    frames = _measure_frames(audio.pcm)
+    frames = _measure_frames(audio)
     active, level_dbfs = _find_active(frames.power)
     silence_ratio = 1.0 - float(active.mean()) if active.size else 1.0
     snr_db = _estimate_snr_db(frames.power, level_dbfs)
+    hiss_snr_db = _estimate_snr_db(frames.treble, _level_dbfs(frames.treble[active]))
     bandwidth_hz = _estimate_bandwidth_hz(frames.rolloff_hz[active], audio.media)
     parts = snr_db / 30, (level_dbfs - _INAUDIBLE_DBFS) / 30, bandwidth_hz / 3400, 1 - 10 * clipping_ratio
     score = float(np.prod(np.clip(parts, 0.0, 1.0)))
@@ -92,7 +98,7 @@ def measure_quality(audio: Audio, *, clipping_ratio: float = 0.0, warnings: tupl
     }
     helpful = {
         "trim_silence": found["mostly_silent"],
-        "noise_reduction": found["noisy"],
+        "noise_reduction": hiss_snr_db < _HISS_SNR_DB,
         "loudness": found["quiet"],
         "declip": found["clipped"],
         "high_pass": frames.rumble_ratio > 0.5,
@@ -116,34 +122,48 @@ def warm_up() -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Frames:
-    """Power (1 is full scale) and roll-off of each frame, shape (frames,), and the share of energy under 80 Hz."""
+    """Power (1 is full scale), the same above 300 Hz, and roll-off of each frame, shape (frames,), and the share of
+    energy under 80 Hz."""
 
     power: NDArray[np.float32]
+    treble: NDArray[np.float32]
     rolloff_hz: NDArray[np.float32]
     rumble_ratio: float
 
 
-def _measure_frames(pcm: NDArray[np.int16]) -> _Frames:
+def _measure_frames(audio: Audio) -> _Frames:
     import librosa  # takes two seconds to import
 
-    powers, rolloffs, rumble, total = [np.empty(0, np.float32)], [np.empty(0, np.float32)], 0.0, 0.0
-    for block in _blocks(pcm):
+    powers, trebles, rolloffs = ([np.empty(0, np.float32)] for _ in range(3))
+    rumble, total = 0.0, 0.0
+    for block in _blocks(audio):
         spectrum = np.abs(librosa.stft(block, n_fft=_FRAME, hop_length=_HOP, center=False))
         spectrum[0] = 0.0  # a constant offset is no sound
         energy = np.square(spectrum).sum(axis=1, dtype=np.float64)
         rumble, total = rumble + float(energy[1:3].sum()), total + float(energy.sum())  # 31 and 62 Hz
         spectrum[1:3] = 0.0
-        level = librosa.feature.rms(S=spectrum, frame_length=_FRAME)[0]
-        powers.append((np.square(level) / _HANN_POWER).astype(np.float32))
+        powers.append(_frame_power(spectrum))
         rolloff = librosa.feature.spectral_rolloff(S=spectrum, sr=SAMPLE_RATE, n_fft=_FRAME, roll_percent=0.99)
         rolloffs.append(rolloff[0].astype(np.float32))
-    return _Frames(np.concatenate(powers), np.concatenate(rolloffs), rumble / total if total else 0.0)
+        spectrum[: round(_HISS_BAND_HZ * _FRAME / SAMPLE_RATE)] = 0.0
+        trebles.append(_frame_power(spectrum))
+    rumble_ratio = rumble / total if total else 0.0
+    return _Frames(np.concatenate(powers), np.concatenate(trebles), np.concatenate(rolloffs), rumble_ratio)
 
 
-def _blocks(pcm: NDArray[np.int16]) -> Iterator[NDArray[np.float32]]:
+def _frame_power(spectrum: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The power of frames seen through a Hann window, by their magnitudes (bins, frames)."""
+    import librosa
+
+    level = librosa.feature.rms(S=spectrum, frame_length=_FRAME)[0]
+    return np.asarray(np.square(level) / _HANN_POWER, np.float32)
+
+
+def _blocks(audio: Audio) -> Iterator[NDArray[np.float32]]:
     """Stretches of at most a minute that overlap so that no frame is lost, as float32 in [-1, 1)."""
-    for start in range(0, max(1, len(pcm) - _FRAME + 1), _BLOCK):
-        block = pcm[start : start + _BLOCK + _FRAME - _HOP].astype(np.float32) / 32768.0
+    for start in range(0, max(1, len(audio.pcm) - _FRAME + 1), _BLOCK):
+        block = audio.pcm[start : start + _BLOCK + _FRAME - _HOP].astype(np.float32) / 32768.0
+        audio.forget()
         yield np.pad(block, (0, max(0, _FRAME - len(block))))
 
 
@@ -159,8 +179,11 @@ def _find_active(power: NDArray[np.float32]) -> tuple[NDArray[np.bool_], float]:
         if narrowed.sum() == active.sum():
             break
         active = narrowed
-    level_dbfs = float(10 * np.log10(power[active].mean()))
-    return audible & _hang_over(active), level_dbfs
+    return audible & _hang_over(active), _level_dbfs(power[active])
+
+
+def _level_dbfs(power: NDArray[np.float32]) -> float:
+    return float(10 * np.log10(max(power.mean(), 1e-12))) if power.size else -120.0
 
 
 def _hang_over(active: NDArray[np.bool_]) -> NDArray[np.bool_]:
