@@ -14,7 +14,7 @@ def make_transcript(text: str, trust: float) -> Transcript:
     return Transcript("t", "r", "whisper", "tiny", "en", (Segment(0.0, 1.0, text),), trust)
 
 
-def make_score(engine: str, wrong: list[int], pace: float, preprocess: str = "none") -> dict[str, Any]:
+def make_score(engine: str, wrong: list[int], pace: float, preprocess: str = "auto") -> dict[str, Any]:
     clips = [{"file": f"{n}.wav", "wrong": count, "words": 10} for n, count in enumerate(wrong)]
     return {
         "engine": engine,

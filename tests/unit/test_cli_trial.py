@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from diarynotes.audio import Decoded
-from diarynotes.cli.trial import Clip, _Prepared, try_engine
+from diarynotes.cli.trial import Clip, _time, try_engine
 from diarynotes.errors import BadSettings, EngineFailed, NoSpeech, StorageFailed
 from diarynotes.models import SAMPLE_RATE, Media, Span, Transcript, Window, WindowText
 from diarynotes.testing import SENTENCES, ScriptedEngine
 from diarynotes.transcribe import Opening
+from diarynotes.transcribe.preprocess import TARGET_DBFS
 
 MB = 1_000_000
 
@@ -27,7 +28,7 @@ class Deadly:
 
 
 class Listener(ScriptedEngine):
-    """Keeps the samples that it was given."""
+    """Keeps the samples that it was given last."""
 
     def decode(self, windows: Sequence[Window]) -> list[WindowText]:
         self.heard = [window.samples for window in windows]
@@ -74,16 +75,15 @@ def test_each_clip_is_told_of_when_it_was_heard(opening: Opening, tmp_path: Path
     assert sorted(told) == ["1.wav", "2.wav", "3.wav"]
 
 
-def test_each_clip_is_preprocessed_with_its_own_steps() -> None:
-    clips = {"plain.wav": (), "loud.wav": ("loudness",)}
-    silence = np.full(SAMPLE_RATE, 0.001, np.float32)
+def test_each_clip_is_preprocessed_with_its_own_steps(tmp_path: Path) -> None:
+    clips = [make_clip(tmp_path, seed, Span(0, 2)) for seed in (1, 2)]
     engine = Listener()
 
-    _Prepared(engine, clips).decode([Window(file, 0, 0.0, silence, (Span(0, 1),)) for file in clips])
+    _time(engine, [clips[0], replace(clips[1], steps=("loudness",))], str)
 
     plain, loud = engine.heard
-    assert np.array_equal(plain, silence)
-    assert np.abs(loud).mean() > 10 * np.abs(plain).mean()
+    assert np.abs(plain).max() < 0.03
+    assert np.sqrt(np.square(loud).mean()) == pytest.approx(10 ** (TARGET_DBFS / 20), rel=0.05)
 
 
 def test_a_step_that_does_not_exist_is_told(opening: Opening, tmp_path: Path) -> None:

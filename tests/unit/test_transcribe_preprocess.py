@@ -132,17 +132,23 @@ def test_noise_is_turned_down_and_speech_kept(voice: NDArray[np.float32]) -> Non
 def test_steps_are_chosen_by_mode_and_by_what_validation_suggests(
     modes: Mapping[str, Mode], suggested: tuple[str, ...], steps: tuple[str, ...]
 ) -> None:
-    assert choose_steps(make_quality(*suggested), modes) == steps
+    assert choose_steps(make_quality(*suggested), modes, engine="pocketsphinx") == steps
 
 
 def test_without_a_quality_only_what_is_on_is_taken() -> None:
-    assert choose_steps(None, {"high_pass": "auto", "loudness": "on"}) == ("loudness",)
+    assert choose_steps(None, {"high_pass": "auto", "loudness": "on"}, engine="pocketsphinx") == ("loudness",)
+
+
+def test_auto_takes_nothing_that_was_not_measured_to_help_the_engine() -> None:
+    modes: Mapping[str, Mode] = {"noise_reduction": "auto", "loudness": "on"}
+
+    assert choose_steps(make_quality(*STEPS), modes, engine="whisper") == ("loudness",)
 
 
 @pytest.mark.parametrize("modes", [{"reverb": "on"}, {"loudness": "perhaps"}])
 def test_unknown_steps_and_modes_are_told_what_there_is(modes: Mapping[str, Mode]) -> None:
     with pytest.raises(BadSettings, match="high_pass, noise_reduction, loudness"):
-        choose_steps(None, modes)
+        choose_steps(None, modes, engine="whisper")
     with pytest.raises(BadSettings, match="'reverb' is not known"):
         apply_steps(make_noise(0.1, -30), ["reverb"])
 

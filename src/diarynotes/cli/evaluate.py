@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from diarynotes.cli.console import say
-from diarynotes.cli.scores import Progress, advise, describe_problem, print_scores, score_trial
+from diarynotes.cli.scores import DEFAULT_WAY, Progress, advise, describe_problem, print_scores, score_trial
 from diarynotes.errors import BadSettings, DiarynotesError, SourceUnavailable
 from diarynotes.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from diarynotes.cli.trial import Clip
+    from diarynotes.models import Quality
     from diarynotes.transcribe import Opening
 
 _LIST = "transcripts.csv"
@@ -48,7 +49,8 @@ class Said:
     "preparations",
     metavar="STEPS",
     multiple=True,
-    help="What is done to the sound first: none, auto, or steps such as high_pass+loudness; may be given again.",
+    help="What is done to the sound first: auto (as the settings say; the default), none, or steps such as "
+    "high_pass+loudness; may be given again.",
 )
 @click.option("--clips", "with_clips", is_flag=True, help="Show each clip too, with what was said and heard.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -71,16 +73,20 @@ def evaluate(
     settings = load_settings(home=home)
     said = _read_transcripts(folder / _LIST)
     openings = _list_openings(settings, engines, models, said)
-    ways = dict(map(_read_way, preparations or ("none",)))
+    ways = dict(map(_read_way, preparations or (DEFAULT_WAY,)))
     problems: list[dict[str, str]] = []
     scores: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="diarynotes-") as spool:
         clips = _hear_clips(settings, folder, list(said), Path(spool), problems)
-        prepared = {way: _prepare(clips, steps) for way, steps in ways.items()}
+        qualities = [_measure(clip) if None in ways.values() else None for clip in clips]
         with Progress(len(clips), quiet=as_json) as progress:
             for opening in openings if clips else ():
-                for way in ways:
-                    scores += _try(opening, way, prepared[way], said, Path(spool), progress, problems)
+                for way, steps in ways.items():
+                    prepared = [
+                        replace(clip, steps=_choose(settings, quality, opening.name) if steps is None else steps)
+                        for clip, quality in zip(clips, qualities, strict=True)
+                    ]
+                    scores += _try(opening, way, prepared, said, Path(spool), progress, problems)
     outcome = {
         "clips": len(clips),
         "audio_s": round(sum(clip.decoded.media.duration_s for clip in clips), 3),
@@ -142,7 +148,7 @@ def _list_openings(
 
 
 def _read_way(named: str) -> tuple[str, tuple[str, ...] | None]:
-    """What is done to the sound first: its name, and the steps in their order (None: auto). Raises: BadSettings."""
+    """What is done to the sound first: its name, and its steps (None: as the settings say). Raises: BadSettings."""
     from diarynotes.transcribe.preprocess import STEPS
 
     words = set(named.split("+"))
@@ -154,18 +160,16 @@ def _read_way(named: str) -> tuple[str, tuple[str, ...] | None]:
     return "+".join(steps), steps
 
 
-def _prepare(clips: Sequence[Clip], steps: tuple[str, ...] | None) -> list[Clip]:
-    """The clips with the steps to take, for `auto` those that validation suggests for each."""
-    if steps is not None:
-        return [replace(clip, steps=steps) for clip in clips]
-    from diarynotes.transcribe.preprocess import STEPS, Mode, choose_steps
+def _measure(clip: Clip) -> Quality:
     from diarynotes.validate import measure_quality
 
-    qualities = [
-        measure_quality(clip.decoded.open(keep=True), clipping_ratio=clip.decoded.clipping_ratio) for clip in clips
-    ]
-    modes: dict[str, Mode] = dict.fromkeys(STEPS, "auto")
-    return [replace(clip, steps=choose_steps(quality, modes)) for clip, quality in zip(clips, qualities, strict=True)]
+    return measure_quality(clip.decoded.open(keep=True), clipping_ratio=clip.decoded.clipping_ratio)
+
+
+def _choose(settings: Settings, quality: Quality | None, engine: str) -> tuple[str, ...]:
+    from diarynotes.transcribe import choose_steps
+
+    return choose_steps(quality, settings.preprocess_modes, engine=engine)
 
 
 def _hear_clips(
@@ -206,7 +210,7 @@ def _try(
     """The score of one engine; none where it fails, which `problems` then tells."""
     from diarynotes.cli.trial import try_engine
 
-    with progress.follow(" ".join(filter(None, (opening.name, opening.model, way)))) as advance:
+    with progress.follow(_name(opening, way)) as advance:
         try:
             trial, peak_bytes = try_engine(opening, clips, spool=spool, progress=advance)
         except DiarynotesError as error:
@@ -215,6 +219,11 @@ def _try(
     audio_s = sum(clip.decoded.media.duration_s for clip in clips)
     texts = {file: (clip.text, clip.language) for file, clip in said.items()}
     return [score_trial(trial, texts, problems, way=way, audio_s=audio_s, peak_bytes=peak_bytes)]
+
+
+def _name(opening: Opening, way: str) -> str:
+    model = Path(opening.model).stem if opening.model else ""
+    return " ".join(filter(None, (opening.name, model, "" if way == DEFAULT_WAY else f"with {way}")))
 
 
 COMMANDS = (evaluate,)

@@ -36,6 +36,9 @@ _LEGEND = (
 _FASTER = 1.25
 """Less of a gain in pace may be chance, since each engine hears the clips once."""
 
+DEFAULT_WAY = "auto"
+"""How sound is preprocessed where nothing else is asked for; it need not be mentioned."""
+
 Row = dict[str, Any]
 
 
@@ -119,7 +122,7 @@ def advise(scores: Sequence[Row]) -> str:
     known = [score for score in scores if score["word_error_rate"] is not None]
     if not known:
         return "Nothing can be advised: no words were compared."
-    best = min(known, key=lambda score: (score["word_error_rate"], score["preprocess"] != "none", -_pace(score)))
+    best = min(known, key=lambda score: (score["word_error_rate"], score["preprocess"] != DEFAULT_WAY, -_pace(score)))
     if len(known) == 1:
         return f"{_name(best)}: {_cost(best)}; to choose, try others too with --engine, --model and --preprocess."
     advice = f"{_name(best)} gets the fewest words wrong ({_cost(best)})"
@@ -139,7 +142,7 @@ def print_scores(outcome: Row) -> None:
         if score.get("clips"):
             print_table(_name(score), ("clip", "wrong", "trust", "said", "heard"), list(map(_clip_row, score["clips"])))
     if outcome["engines"]:
-        prepared = any(score["preprocess"] != "none" for score in outcome["engines"])
+        prepared = any(score["preprocess"] != DEFAULT_WAY for score in outcome["engines"])
         columns = ("wrong", "× real time", "MB", "trust", "trust~error")
         names = ("engine", "model", "preprocess") if prepared else ("engine", "model")
         print_table("", (*names, *columns), [_row(score, names) for score in outcome["engines"]])
@@ -173,7 +176,7 @@ def _sure_fewer(first: Row, second: Row) -> float:
 
 
 def _name(score: Row) -> str:
-    way = "" if score["preprocess"] == "none" else f" after {score['preprocess']}"
+    way = "" if score["preprocess"] == DEFAULT_WAY else f" with {score['preprocess']}"
     return f"{score['engine']} {score['model']}{way}"
 
 

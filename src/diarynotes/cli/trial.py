@@ -5,26 +5,24 @@ The process makes the memory the engine's alone: what another engine, or this pr
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 import os
 import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 
 from diarynotes.audio import Decoded
 from diarynotes.errors import DiarynotesError, EngineFailed
-from diarynotes.models import SAMPLE_RATE, Span, Window, WindowText
+from diarynotes.models import SAMPLE_RATE, Span, Window
 from diarynotes.telemetry import forbid_telemetry
 from diarynotes.transcribe import Care, Engine, Heard, HeardResult, Opening, transcribe_recordings
 from diarynotes.transcribe.preprocess import apply_steps
@@ -112,35 +110,17 @@ def _leave_with_parent(spool: Path) -> None:
 
 
 def _time(engine: Engine, clips: Sequence[Clip], progress: Callable[[str], object]) -> Trial:
-    heard = [Heard(clip.file, clip.decoded.open(keep=True), clip.spans) for clip in clips]
-    steps = {clip.file: clip.steps for clip in clips}
-    every = tuple(dict.fromkeys(itertools.chain.from_iterable(steps.values())))
-    prepared = cast(Engine, _Prepared(engine, {**steps, "warm-up": every}))
-    silence = Window("warm-up", 0, 0.0, np.zeros(SAMPLE_RATE, np.float32), (Span(0.0, 1.0),))
+    heard = [Heard(clip.file, clip.decoded.open(keep=True), clip.spans, steps=clip.steps) for clip in clips]
+    silence = np.zeros(SAMPLE_RATE, np.float32)
+    apply_steps(silence, sorted({step for clip in clips for step in clip.steps}))  # what they need is imported now
     with suppress(EngineFailed):
-        prepared.decode([silence])  # some load themselves when they are first used
+        engine.decode([Window("warm-up", 0, 0.0, silence, (Span(0.0, 1.0),))])  # some load when they are first used
     begun = time.perf_counter()
     results: list[HeardResult] = []
-    for result in transcribe_recordings(prepared, heard, care=Care(untrusted_below=0.0)):  # bad text is scored as well
+    for result in transcribe_recordings(engine, heard, care=Care(untrusted_below=0.0)):  # bad text is scored as well
         results.append(result)
         progress(result[0])
     return Trial(engine.name, engine.model, tuple(results), time.perf_counter() - begun)
-
-
-class _Prepared:
-    """An engine that takes each clip's steps before it hears it, as a part of its work."""
-
-    def __init__(self, engine: Engine, steps: Mapping[str, Sequence[str]]) -> None:
-        self._engine, self._steps = engine, steps
-
-    def decode(self, windows: Sequence[Window]) -> list[WindowText]:
-        steps = [self._steps[window.recording_id] for window in windows]
-        return self._engine.decode(
-            [replace(window, samples=apply_steps(window.samples, s)) for window, s in zip(windows, steps, strict=True)]
-        )
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
 
 
 def _measure_memory(pid: int | None) -> int:

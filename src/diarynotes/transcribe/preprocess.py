@@ -21,6 +21,8 @@ Mode: TypeAlias = Literal["on", "off", "auto"]
 
 STEPS = ("high_pass", "noise_reduction", "loudness")
 """In the order in which they are taken: rumble would pass for noise and for level, noise for level."""
+PROVEN: Mapping[str, tuple[str, ...]] = {"pocketsphinx": STEPS}
+"""What was measured to help an engine where validation suggests it: what `auto` may take (docs/preprocessing.md)."""
 
 CUTOFF_HZ = 80.0
 """Below the deepest voices' fundamental (about 85 Hz) and above the mains' 50 and 60 Hz."""
@@ -49,17 +51,18 @@ _LEAST_GAIN = 10 ** (-15 / 20)
 """Noise is turned down, not off: holes in the spectrum are worse than noise."""
 
 
-def choose_steps(quality: Quality | None, modes: Mapping[str, Mode]) -> tuple[str, ...]:
-    """The steps to take, in order: those that are `on`, and of the `auto` ones those that validation suggests.
+def choose_steps(quality: Quality | None, modes: Mapping[str, Mode], *, engine: str) -> tuple[str, ...]:
+    """The steps to take before `engine` hears a recording, in order.
 
+    Those that are `on`; of the `auto` ones those that validation suggests and that were measured to help this engine.
     A step without a mode is off. Raises: BadSettings for a step or a mode that does not exist.
     """
     for step, mode in modes.items():
         if step not in STEPS or mode not in ("on", "off", "auto"):
             raise BadSettings("preprocess", f"'{step}={mode}' is none of {', '.join(STEPS)} with on, off or auto.")
-    suggested = quality.preprocessing if quality else ()
+    helpful = set(quality.preprocessing if quality else ()) & set(PROVEN.get(engine, ()))
     return tuple(
-        step for step in STEPS if (mode := modes.get(step, "off")) == "on" or (mode == "auto" and step in suggested)
+        step for step in STEPS if (mode := modes.get(step, "off")) == "on" or (mode == "auto" and step in helpful)
     )
 
 
