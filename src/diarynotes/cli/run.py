@@ -6,12 +6,13 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from diarynotes.cli.console import name_source, print_table, say
 from diarynotes.errors import BadSettings
+from diarynotes.models import Priority
 from diarynotes.settings import Settings, load_settings
 
 ALL_LANDED, FAILED, SET_ASIDE, INTERRUPTED = 0, 1, 3, 130
@@ -20,8 +21,17 @@ ALL_LANDED, FAILED, SET_ASIDE, INTERRUPTED = 0, 1, 3, 130
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
 @click.option("--owner", metavar="NAME", help="Whose recordings they are.")
-@click.option("--engine", metavar="NAME", help="auto, whisper or pocketsphinx.")
-@click.option("--model", metavar="NAME", help="A Whisper model's name, or the path of its weights.")
+@click.option("--engine", metavar="NAME", help="auto, whisper, ctranslate2 or pocketsphinx.")
+@click.option(
+    "--model", metavar="NAME", help="A Whisper model's name, or the path of its weights; else by priority and length."
+)
+@click.option(
+    "--priority",
+    type=click.Choice(get_args(Priority)),
+    default="normal",
+    show_default=True,
+    help="Of recordings that are new: what is urgent goes first and gets the better model.",
+)
 @click.option("--language", metavar="CODE", help="Force a language, such as en or de.")
 @click.option("--writer", metavar="NAME", help="The writer; a chain is separated by commas.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")

@@ -61,7 +61,7 @@ def open_engine(
     if name == "whisper":
         import diarynotes.transcribe.whisper as whisper
 
-        return whisper.Backend(_weights(model, models), device=device, language=language)
+        return whisper.Backend(_weights(model, models), device=device, threads=workers, language=language)
     if name == "ctranslate2":
         import diarynotes.transcribe.ctranslate2 as ctranslate2
 

@@ -20,8 +20,8 @@ from diarynotes.transcribe.process import Patience, ProcessEngine
 
 _LIBRARY_BYTES = 500_000_000
 """About what torch and what comes with it take before there is any model."""
-_BYTES_PER_WEIGHT_BYTE = 4.0
-"""Weights lie on disk in two bytes each and are computed with in four; loading them holds both for a moment."""
+_BYTES_PER_WEIGHT_BYTE = 3.0
+"""Weights lie on disk in two bytes each and are computed with in up to four; loading them holds both for a moment."""
 _OTHER_BYTES = 200_000_000
 """About what an engine without weights takes."""
 
@@ -37,7 +37,7 @@ class _Loaded:
 
 
 class EnginePool:
-    """At most `max_loaded` engines, which together stay within `memory_bytes` as far as they are not in use.
+    """At most `max_loaded` engines, which together stay within `memory_bytes`, unless one alone is larger.
 
     `open_` opens one, ready or still loading. One that nobody has borrowed for `idle_s` seconds is closed. Safe to use
     from several threads; two that borrow the same opening share one engine.
@@ -105,7 +105,7 @@ class EnginePool:
             if not loaded.users:
                 if not keep:
                     self._unload(loaded)
-                while self._is_full() and (idle := self._least_used()):
+                while len(self._loaded) > 1 and self._is_full() and (idle := self._least_used()):
                     self._unload(idle)
                 self._watch_idle()
             self._changed.notify_all()
