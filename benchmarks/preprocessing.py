@@ -43,6 +43,7 @@ ROOM = 10 ** (-1 / 20)
 class Row:
     """One clip, spoilt and preprocessed; `suggested` is what validation says would help."""
 
+    seed: int
     spoil: str
     steps: str
     file: str
@@ -65,16 +66,17 @@ class Clip:
 def main() -> None:
     arguments = _read_arguments()
     rows = _read_rows(arguments.json)
-    known = {(row.spoil, row.steps) for row in rows}
+    seed = arguments.seed
+    known = {(row.seed, row.spoil, row.steps) for row in rows}
     engine = open_engine(
         arguments.engine, model=arguments.model, models=arguments.models, language="en", workers=arguments.workers
     )
     try:
         for spoil in arguments.spoil.split(","):
-            wanted = [steps for steps in arguments.steps.split(",") if (spoil, steps) not in known]
-            clips = list(_spoil_clips(arguments.clips, spoil, arguments.seed)) if wanted else []
+            wanted = [steps for steps in arguments.steps.split(",") if (seed, spoil, steps) not in known]
+            clips = list(_spoil_clips(arguments.clips, spoil, seed)) if wanted else []
             for steps in wanted:
-                rows += _measure(engine, spoil, steps, clips)
+                rows += _measure(engine, seed, spoil, steps, clips)
                 _write_rows(rows, engine, arguments.json)
     finally:
         engine.close()
@@ -93,7 +95,7 @@ def _spoil_clips(folder: Path, spoil: str, seed: int) -> Iterator[Clip]:
             yield Clip(name, text, audio, tuple(group_spans(find_speech(audio))))
 
 
-def _measure(engine: Engine, spoil: str, steps: str, clips: list[Clip]) -> Iterator[Row]:
+def _measure(engine: Engine, seed: int, spoil: str, steps: str, clips: list[Clip]) -> Iterator[Row]:
     taken = () if steps == "none" else tuple(steps.split("+"))
     windows = [
         Window(clip.file, number, spans[0].start_s, _prepare(clip.audio, spans, taken), spans)
@@ -105,7 +107,7 @@ def _measure(engine: Engine, spoil: str, steps: str, clips: list[Clip]) -> Itera
         heard = [text for window, text in texts if window.recording_id == clip.file and text.text]
         errors = count_word_errors(clip.said, " ".join(text.text for text in heard))
         suggested = measure_quality(clip.audio).preprocessing
-        yield Row(spoil, steps, clip.file, errors.wrong, errors.words, _confidence(heard), suggested)
+        yield Row(seed, spoil, steps, clip.file, errors.wrong, errors.words, _confidence(heard), suggested)
 
 
 def _prepare(audio: Audio, spans: tuple[Span, ...], steps: tuple[str, ...]) -> NDArray[np.float32]:
@@ -169,7 +171,9 @@ SPOILS: dict[str, Callable[[Samples, np.random.Generator], Samples]] = {
     "clean": lambda samples, _: samples,
     "hum": lambda samples, _: _add(samples, _hum(len(samples)), 0.0),
     "rumble": lambda samples, chance: _add(samples, _shape(chance, len(samples), _rumble), -6.0),
-    "quiet": lambda samples, _: _at_level(samples, -60.0),
+    "loud rumble": lambda samples, chance: _add(samples, _shape(chance, len(samples), _rumble), -16.0),
+    "quiet": lambda samples, _: _at_level(samples, -50.0),
+    "very quiet": lambda samples, _: _at_level(samples, -60.0),
     "clipped": lambda samples, _: 0.5 * np.clip(_at_level(samples, -6.0), -1.0, 1.0),
     **{f"white {snr_db}": _white_noise(snr_db) for snr_db in (20, 10, 5)},
     **{f"pink {snr_db}": _pink_noise(snr_db) for snr_db in (20, 10, 5)},
@@ -195,24 +199,39 @@ def _write_rows(rows: list[Row], engine: Engine, path: Path) -> None:
 def _print(rows: list[Row]) -> None:
     """A line for each way of spoiling: word errors after nothing and after steps; * is surely a difference."""
     ways = list(dict.fromkeys(row.steps for row in rows))
-    print(f"{'':10}" + "".join(f"{way:>18}" for way in ways) + "   suggested for")
+    print(f"{'':12}" + "".join(f"{way:>18}" for way in ways) + "   suggested for")
     for spoil in dict.fromkeys(row.spoil for row in rows):
         these = [row for row in rows if row.spoil == spoil]
         plain = _errors(these, "none")
         cells = [_cell(plain, _errors(these, way)) for way in ways]
         suggested = [step for row in these if row.steps == "none" for step in row.suggested if step in STEPS]
         counts = ", ".join(f"{step} {suggested.count(step)}" for step in dict.fromkeys(suggested))
-        print(f"{spoil:10}" + "".join(f"{cell:>18}" for cell in cells) + f"   {counts}")
+        print(f"{spoil:12}" + "".join(f"{cell:>18}" for cell in cells) + f"   {counts}")
     judged = [(row.avg_logprob, row.wrong / row.words) for row in rows if row.avg_logprob is not None]
     correlation = correlate_ranks([sure for sure, _ in judged], [rate for _, rate in judged])
+    total = [(way, *_pool(rows, way)) for way in ways if way != "none"]
+    print("\n".join(f"{way}: {plain} -> {treated} words wrong where it was suggested" for way, plain, treated in total))
     print(f"confidence against errors, rank correlation over {len(judged)} clips: {correlation or 0:+.2f}")
 
 
-def _errors(rows: list[Row], steps: str) -> dict[str, WordErrors]:
-    return {row.file: WordErrors(row.wrong, row.words) for row in rows if row.steps == steps}
+def _pool(rows: list[Row], steps: str) -> tuple[int, int]:
+    """Words wrong without and with steps, over all clips for which validation suggests one of them."""
+    plain = {(row.seed, row.spoil, row.file): row.wrong for row in rows if row.steps == "none"}
+    treated = {
+        (row.seed, row.spoil, row.file): row.wrong
+        for row in rows
+        if row.steps == steps and set(row.suggested) & set(steps.split("+"))
+    }
+    both = plain.keys() & treated.keys()
+    return sum(plain[key] for key in both), sum(treated[key] for key in both)
 
 
-def _cell(plain: dict[str, WordErrors], treated: dict[str, WordErrors]) -> str:
+def _errors(rows: list[Row], steps: str) -> dict[tuple[str, int], WordErrors]:
+    """By clip and seed."""
+    return {(row.file, row.seed): WordErrors(row.wrong, row.words) for row in rows if row.steps == steps}
+
+
+def _cell(plain: dict[tuple[str, int], WordErrors], treated: dict[tuple[str, int], WordErrors]) -> str:
     if not treated:
         return ""
     total = sum(treated.values(), WordErrors(0, 0))
