@@ -24,7 +24,7 @@ from diarynotes import observe
 from diarynotes.buckets import list_objects
 from diarynotes.errors import SourceUnavailable
 from diarynotes.models import BucketObject, Priority, RecordingId
-from flows import stages
+from flows import stages, transcription
 from flows.artifacts import Progress, publish_report
 from flows.events import emitting_events
 from flows.workshop import Wishes, Workshop, current_workshop
@@ -79,7 +79,7 @@ def validate(ids: Sequence[RecordingId]) -> int:
 
 @task(name="transcribe", **_shell)
 def transcribe(ids: Sequence[RecordingId], wishes: Wishes) -> int:
-    return stages.transcribe_claimed(current_workshop(), ids, wishes=wishes)
+    return transcription.transcribe_claimed(current_workshop(), ids, wishes=wishes)
 
 
 @task(name="write", **_shell)

@@ -46,6 +46,8 @@ class Wishes:
     model: str
     language: str
     writers: tuple[str, ...]
+    terms: tuple[str, ...] | None = None
+    """Names and words that may come up; None goes by whose recording it is."""
 
 
 class Engines:

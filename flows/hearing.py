@@ -20,12 +20,13 @@ from diarynotes.validate import Limits, check_recording, measure_quality
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """A file to decode, where its samples go, and what it must keep to."""
+    """A file to decode, where its samples go, what it must keep to, and how long that may take."""
 
     path: Path
     spool: Path
     limits: Limits
     zone: tzinfo
+    allowed_s: float = 120.0
 
 
 def warm_up() -> None:

@@ -5,25 +5,23 @@ Knows no order of stages; `diary.py` does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from data_checks import CheckResult
 from diarynotes import observe
-from diarynotes.buckets import hash_object, list_objects, local_copy
+from diarynotes.buckets import hash_object
 from diarynotes.cost import price
 from diarynotes.diary import write_note
-from diarynotes.errors import BadSettings, DiarynotesError, SourceUnavailable, UncheckedNote, Unexpected
+from diarynotes.errors import SourceUnavailable, UncheckedNote, Unexpected
 from diarynotes.ingest import date_recording, diary_day, make_recording
-from diarynotes.models import BucketObject, Job, Priority, Recording, RecordingId, Usage
-from diarynotes.store import KnownSource, Landing, SourceFacts
-from diarynotes.transcribe import Heard, transcribe_recordings
-from diarynotes.validate import check_size
+from diarynotes.models import BucketObject, Job, Priority, Recording, RecordingId
+from diarynotes.store import Landing, SourceFacts
 from flows.claims import Claims
 from flows.gate import check_landings, turned_away
-from flows.hearing import Errand, examine, hear
+from flows.hearing import examine
+from flows.sandboxed import in_sandbox
 from flows.workshop import Wishes, Workshop
 
 T = TypeVar("T")
@@ -67,7 +65,7 @@ def register_objects(
 def validate_recordings(shop: Workshop, ids: Sequence[RecordingId]) -> int:
     """received -> validated: can it be decoded, how well can it be heard, when was it recorded?"""
     with Claims(shop, "received", ids) as claims:
-        for job, recording, outcome in _in_sandbox(shop, claims, examine):
+        for job, recording, outcome in in_sandbox(shop, claims.remaining(), examine):
             with claims.settling(job):
                 if isinstance(outcome, Exception):
                     raise outcome
@@ -75,24 +73,6 @@ def validate_recordings(shop: Workshop, ids: Sequence[RecordingId]) -> int:
                 dated = date_recording(recording, media.created_at)
                 shop.store.jobs.store_validated(job, replace(dated, media=media, quality=quality))
                 observe.recording_validated(job.recording_id, media.duration_s, quality.score)
-        return len(claims.jobs)
-
-
-def transcribe_claimed(shop: Workshop, ids: Sequence[RecordingId], *, wishes: Wishes) -> int:
-    """validated -> transcribed: the speech of many recordings through one engine."""
-    with shop.hearing, Claims(shop, "validated", ids) as claims:
-        if not claims.jobs:
-            return 0
-        engine = shop.engine(wishes)
-        jobs = {job.recording_id: job for job in claims.jobs}
-        durations: dict[RecordingId, float] = {}
-        for recording_id, result in transcribe_recordings(engine, _heard(shop, claims, durations)):
-            with claims.settling(jobs[recording_id]):
-                if isinstance(result, Exception):
-                    raise result
-                usage = Usage(provider="local", model=engine.model, seconds=durations[recording_id])
-                shop.store.jobs.store_transcript(jobs[recording_id], result, [price(usage)])
-                observe.recording_transcribed(recording_id, result.engine, result.trust)
         return len(claims.jobs)
 
 
@@ -151,64 +131,3 @@ def _settle_landed(shop: Workshop, claims: Claims, jobs: Sequence[Job], landings
         with claims.settling(job):
             if job.recording_id in moved:
                 observe.recording_landed(job.recording_id, landing.note.day.isoformat())
-
-
-def _heard(shop: Workshop, claims: Claims, durations: dict[RecordingId, float]) -> Iterator[Heard]:
-    """Decoded recordings as the engine asks for them; one that cannot be decoded is settled on the way."""
-    for job, _, outcome in _in_sandbox(shop, claims, hear):
-        if isinstance(outcome, Exception):
-            claims.fail(job, outcome)
-            continue
-        decoded, spans = outcome
-        audio = decoded.open()
-        durations[job.recording_id] = audio.duration_s
-        yield Heard(job.recording_id, audio, spans)
-
-
-def _in_sandbox(
-    shop: Workshop, claims: Claims, work: Callable[[Errand], T]
-) -> Iterator[tuple[Job, Recording, T | Exception]]:
-    """Each claimed job with what `work` made of its file in a child process, or with the error."""
-    recordings = shop.store.recordings(claims.ids)
-    known = _known_sources(shop, recordings.values())
-    with ExitStack() as copies:
-        errands: list[Errand] = []
-        ready: list[Job] = []
-        for job in claims.remaining():
-            recording = recordings[job.recording_id]
-            try:
-                check_size(recording.size_bytes, shop.limits)
-                _check_unchanged(recording, known.get((recording.owner, recording.uri)))
-                path = copies.enter_context(local_copy(recording.uri))
-                errands.append(Errand(path, shop.settings.spool, shop.limits, shop.settings.zone))
-                ready.append(job)
-            except DiarynotesError as error:
-                yield job, recordings[job.recording_id], error
-        outcomes: Iterator[Any] = shop.sandbox.map(work, errands, wall_s=shop.settings.decode_timeout_s)
-        for job, outcome in zip(ready, outcomes, strict=True):
-            yield job, recordings[job.recording_id], outcome
-            if shop.stopping.is_set():
-                return
-
-
-def _known_sources(shop: Workshop, recordings: Iterable[Recording]) -> dict[tuple[str, str], KnownSource]:
-    """What was last seen of the objects that hold these recordings, by owner and uri."""
-    uris: dict[str, list[str]] = {}
-    for recording in recordings:
-        uris.setdefault(recording.owner, []).append(recording.uri)
-    return {
-        (owner, uri): known
-        for owner, mine in uris.items()
-        for uri, known in shop.store.known_sources(mine, owner=owner).items()
-    }
-
-
-def _check_unchanged(recording: Recording, known: KnownSource | None) -> None:
-    """Raises: SourceUnavailable where the object is gone or holds other bytes by now."""
-    try:
-        obj = next(iter(list_objects(recording.uri)))
-    except (BadSettings, StopIteration) as error:
-        raise SourceUnavailable(recording.uri, "is no longer there") from error
-    as_seen = known and (known.size_bytes, known.etag) == (obj.size_bytes, obj.version)
-    if not as_seen and hash_object(obj) != recording.sha256:
-        raise SourceUnavailable(recording.uri, "has changed since it was picked up")

@@ -76,6 +76,16 @@ def engine_chosen(engine: str, reason: str) -> None:
     _tell("engine_chosen", "", engine=engine, reason=reason)
 
 
+def listening_planned(audio_s: float) -> None:
+    """So many seconds of sound are going to be heard."""
+    _tell("listening_planned", "", audio_s=audio_s)
+
+
+def listened(recording_id: str, audio_s: float) -> None:
+    """So many more seconds of a recording were heard; it may not be complete yet."""
+    _tell("listened", recording_id, audio_s=audio_s)
+
+
 def batch_halved(engine: str, limit: int) -> None:
     """The engine could not take as many windows at once; from now on it gets `limit`."""
     _tell("batch_halved", "", engine=engine, limit=limit)

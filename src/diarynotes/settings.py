@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import time
 from pathlib import Path
@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from diarynotes.errors import BadSettings, StorageFailed
 
+MOST_TERMS = 10
+"""How many terms of a glossary one owner may have."""
 _PREFIX = "DIARYNOTES_"
 _FILE = "diarynotes.toml"
 _SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -56,10 +58,24 @@ class Settings:
     """How long a model may take to load, and to be converted where that is needed."""
     language: str = ""
     """Force a language (ISO 639-1); empty detects it."""
+    glossary: tuple[str, ...] = ()
+    """Names and words that may come up, at most ten an owner, such as `me=Anna; Zug`; without `me=` for everybody."""
+    doubt_below: float = 0.65
+    """Windows of speech whose text is trusted less than this (0 to 1) are heard again."""
+    redecode_temperatures: tuple[float, ...] = (0.4, 0.8)
+    """And at which temperatures, one after the other; none for never."""
+    untrusted_below: float = 0.25
+    """A recording whose transcript is trusted less than this is set aside."""
     models_folder: str = ""
     """Where model weights lie; empty is `models/` under the home."""
     fetch_models: bool = True
     """Whether a model that is not on disk may be downloaded; else the nearest one that is there is taken."""
+    preprocess_high_pass: str = "auto"  # noqa: S105 (no password)
+    """Cut rumble below 80 Hz first: on, off, or auto: where validation suggests it and it helps the engine."""
+    preprocess_noise_reduction: str = "auto"
+    """Turn steady noise down before listening: on, off, or auto."""
+    preprocess_loudness: str = "auto"
+    """Bring speech to one level before listening: on, off, or auto."""
     writers: tuple[str, ...] = ("extractive",)
     """The chain of writers; the first that answers writes the note."""
     max_size_bytes: int = 500_000_000
@@ -86,6 +102,22 @@ class Settings:
             return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise BadSettings("timezone", f"'{name}' is no IANA time zone, such as Europe/Berlin") from error
+
+    def terms_of(self, owner: str) -> tuple[str, ...]:
+        """The glossary of one owner, with what is for everybody. Raises: BadSettings for more than ten terms."""
+        terms: list[str] = []
+        for entry in self.glossary:
+            whose, equals, words = entry.rpartition("=")
+            if not equals or whose.strip() == owner:
+                terms += parse_terms(words)
+        return check_terms(terms)
+
+    @property
+    def preprocess_modes(self) -> dict[str, Any]:
+        """How each step of preprocessing is set, by its name."""
+        prefix = "preprocess_"
+        steps = [field.name for field in fields(self) if field.name.startswith(prefix)]
+        return {name.removeprefix(prefix): getattr(self, name) for name in steps}
 
     @property
     def worker_count(self) -> int:
@@ -145,6 +177,18 @@ def make_home(settings: Settings) -> None:
         raise StorageFailed(str(settings.home), error.strerror or str(error)) from error
 
 
+def parse_terms(words: str, separator: str = ";") -> list[str]:
+    """The terms in `words`, each once."""
+    return list(dict.fromkeys(term.strip() for term in words.split(separator) if term.strip()))
+
+
+def check_terms(terms: Sequence[str]) -> tuple[str, ...]:
+    """Raises: BadSettings for more terms than a model heeds (a longer prompt costs text and is mostly forgotten)."""
+    if len(terms) > MOST_TERMS:
+        raise BadSettings("glossary", f"has {len(terms)} terms for one owner; at most {MOST_TERMS} are heeded")
+    return tuple(terms)
+
+
 def _default_home() -> Path:
     import platformdirs  # only where no home is given
 
@@ -171,7 +215,7 @@ def _parse(name: str, value: Any) -> Any:
     default = defaults[name]
     try:
         if isinstance(default, tuple):
-            kind: Any = type(default[0])
+            kind: Any = type(default[0]) if default else str
             return tuple(kind(part) for part in _parts(value))
         if isinstance(default, bool):
             return value if isinstance(value, bool) else _SWITCHES[str(value).lower()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from diarynotes.settings import load_settings
 from diarynotes.store.embedded import stop_embedded
 from diarynotes.testing import ScriptedEngine
 from flows import stages
+from flows.transcription import transcribe_claimed
 from flows.workshop import Wishes, Workshop, open_workshop
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "voice-notes"
@@ -51,7 +53,7 @@ def states(shop: Workshop, ids: tuple[str, ...]) -> list[tuple[str, str | None]]
 
 def run_all(shop: Workshop, ids: tuple[str, ...]) -> None:
     stages.validate_recordings(shop, ids)
-    stages.transcribe_claimed(shop, ids, wishes=WISHES)
+    transcribe_claimed(shop, ids, wishes=WISHES)
     stages.write_notes(shop, ids, wishes=WISHES)
     stages.land_notes(shop, ids)
 
@@ -61,7 +63,8 @@ def test_every_stage_tells_what_it_did(shop: Workshop, note: Path) -> None:
     with observe.listening(lambda event: told.append(event.name)):
         ids = register(shop, note)
         run_all(shop, ids)
-    assert told == ["registered", "validated", "transcribed", "written", "landed"]
+    heard = ["listening_planned", "listened", "transcribed"]
+    assert told == ["registered", "validated", *heard, "written", "landed"]
     assert states(shop, ids) == [("landed", None)]
     assert shop.store.verify() == ()
 
@@ -95,19 +98,21 @@ def test_a_file_that_is_another_one_by_now_is_not_taken_for_the_first(shop: Work
     assert register(shop, note) != ids
 
 
-def test_a_recording_that_fails_three_times_is_dead_and_can_be_retried(shop: Workshop, note: Path) -> None:
+def test_a_recording_that_fails_three_times_is_dead_and_can_be_retried(
+    shop: Workshop, note: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Broken(ScriptedEngine):
         def decode(self, windows: Any) -> list[WindowText]:
             raise EngineFailed(self.name, "a worker hung or died")
 
     ids = register(shop, note)
     stages.validate_recordings(shop, ids)
-    shop._engines["scripted", "", ""] = Broken()
     shop.settings = replace(shop.settings, retry_delays_s=(0.0, 0.0, 0.0))
-    for _ in range(4):
-        stages.transcribe_claimed(shop, ids, wishes=WISHES)
+    with monkeypatch.context() as today:
+        today.setattr(shop, "engine_for", lambda *_: nullcontext(Broken()))
+        for _ in range(4):
+            transcribe_claimed(shop, ids, wishes=WISHES)
     assert states(shop, ids) == [("dead", "engine_failed")]
-    shop._engines.clear()
     shop.store.jobs.retry(ids)
     run_all(shop, ids)
     assert states(shop, ids) == [("landed", None)]
@@ -119,7 +124,7 @@ def test_an_unforeseen_error_costs_one_recording_and_its_words_are_not_kept(
     (tmp_path / "notes" / "other.flac").write_bytes((EXAMPLES / "Recording 22 May 2026 at 17.20.flac").read_bytes())
     ids = register(shop, note.parent)
     stages.validate_recordings(shop, ids)
-    stages.transcribe_claimed(shop, ids, wishes=WISHES)
+    transcribe_claimed(shop, ids, wishes=WISHES)
     write_note = stages.write_note
 
     def fail_once(transcript: Any, **kwargs: Any) -> Any:
@@ -143,7 +148,7 @@ def test_what_fails_the_data_checks_is_set_aside_and_the_rest_lands(
     (tmp_path / "notes" / "other.flac").write_bytes((EXAMPLES / "Recording 22 May 2026 at 17.20.flac").read_bytes())
     ids = register(shop, note.parent)
     stages.validate_recordings(shop, ids)
-    stages.transcribe_claimed(shop, ids, wishes=WISHES)
+    transcribe_claimed(shop, ids, wishes=WISHES)
     write_note = stages.write_note
 
     def untitled(transcript: Any, **kwargs: Any) -> Any:

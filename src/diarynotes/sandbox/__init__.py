@@ -68,7 +68,7 @@ class Sandbox:
         self._nursery.close()
 
     def map(
-        self, function: Callable[[Item], Result], items: Iterable[Item], *, wall_s: float
+        self, function: Callable[[Item], Result], items: Iterable[Item], *, wall_s: float | Callable[[Item], float]
     ) -> Iterator[Result | Exception]:
         """`function(item)` of each item, in order, each in a child and within `wall_s` seconds.
 
@@ -79,7 +79,9 @@ class Sandbox:
         ahead: deque[Future[Result | Exception]] = deque()
         try:
             for item in items:
-                ahead.append(self._threads.submit(self._call, function, item, wall_s))
+                ahead.append(
+                    self._threads.submit(self._call, function, item, wall_s(item) if callable(wall_s) else wall_s)
+                )
                 if len(ahead) >= 2 * self._workers:
                     yield ahead.popleft().result()
             while ahead:

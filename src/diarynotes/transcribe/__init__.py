@@ -24,7 +24,9 @@ from diarynotes.transcribe.opening import check_engine as check_engine
 from diarynotes.transcribe.opening import open_engine as open_engine
 from diarynotes.transcribe.pool import EnginePool as EnginePool
 from diarynotes.transcribe.pool import open_apart as open_apart
+from diarynotes.transcribe.preprocess import choose_steps as choose_steps
 from diarynotes.transcribe.process import Patience as Patience
 from diarynotes.transcribe.process import pick_environment as pick_environment
 from diarynotes.transcribe.recordings import HeardResult as HeardResult
+from diarynotes.transcribe.recordings import Texts as Texts
 from diarynotes.transcribe.recordings import transcribe_recordings as transcribe_recordings

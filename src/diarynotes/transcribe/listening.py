@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import diarynotes.transcribe.trust as trust
 from diarynotes.errors import DiarynotesError, EngineFailed, NoSpeech, Untrusted
 from diarynotes.models import Audio, RecordingId, Segment, Span, Transcript, Window, WindowText, make_id
 from diarynotes.transcribe.engine import Engine
 from diarynotes.transcribe.languages import main_language, own_language
+from diarynotes.transcribe.preprocess import apply_steps, name_steps
 from diarynotes.transcribe.windows import cut_window, group_spans, place_text
 
 
@@ -36,13 +37,15 @@ class Care:
 class Heard:
     """A recording ready to be transcribed: its audio and where somebody speaks in it (`vad.find_speech`).
 
-    `terms` are names and words that may come up in it, at most ten.
+    `terms` are names and words that may come up in it, at most ten; `steps` are the names of what is done to its sound
+    first (`preprocess.apply_steps`).
     """
 
     recording_id: RecordingId
     audio: Audio
     spans: tuple[Span, ...]
     terms: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,9 @@ class Listening:
     def transcript_id(self) -> str:
         """The id of the transcript that comes of it."""
         engine = self._first
-        terms = f" terms={','.join(self._heard.terms)}" if self._heard.terms else ""
-        return Transcript.identify(self.recording_id, engine.name, engine.model, f"{engine.settings}{terms}")
+        terms = f"terms={','.join(self._heard.terms)}" if self._heard.terms else ""
+        settings = " ".join(filter(None, (engine.settings, terms, name_steps(self._heard.steps))))
+        return Transcript.identify(self.recording_id, engine.name, engine.model, settings)
 
     @property
     def key(self) -> str:
@@ -119,7 +123,7 @@ class Listening:
 
     def cut(self, ask: Ask) -> Window:
         """The samples of a window, with how they are to be heard."""
-        return cut_window(
+        window = cut_window(
             self.recording_id,
             ask.number,
             self._heard.audio,
@@ -128,6 +132,7 @@ class Listening:
             terms=self._heard.terms,
             temperature=ask.temperature,
         )
+        return replace(window, samples=apply_steps(window.samples, self._heard.steps))
 
     def add(self, ask: Ask, text: WindowText | EngineFailed) -> None:
         """What came of an ask."""

@@ -77,6 +77,7 @@ def _blocks(audio: Audio, block: int) -> Iterator[NDArray[np.float32]]:
     for start in range(0, length, block * FRAME):
         stop = min(start + block * FRAME, length)
         samples = audio.pcm[max(0, start - CONTEXT) : stop].astype(np.float32) / 32768.0
+        audio.forget()
         before = CONTEXT if start == 0 else 0
         padded = np.pad(samples, (before, -(stop - start) % FRAME))
         yield np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(padded, CONTEXT + FRAME)[::FRAME])
@@ -106,6 +107,7 @@ def _cuts(audio: Audio, start: int, stop: int, longest: int) -> Iterator[int]:
 def _quietest(audio: Audio, start: int, stop: int) -> int:
     """The middle of the 0.16 s with the least energy between two samples."""
     samples = audio.samples(start / SAMPLE_RATE, stop / SAMPLE_RATE)
+    audio.forget()
     energy = np.square(samples[: len(samples) // FRAME * FRAME]).reshape(-1, FRAME).sum(axis=1)
     width = min(5, len(energy))
     calm = np.convolve(energy, np.ones(width), mode="valid")
