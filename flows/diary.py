@@ -105,6 +105,7 @@ def diary(
     model: str | None = None,
     language: str | None = None,
     writer: str | None = None,
+    prompt: str | None = None,
     priority: Priority = "normal",
     retry_waiting: bool = False,
 ) -> RunReport:
@@ -113,16 +114,17 @@ def diary(
     Args:
         sources: Files, folders or bucket URIs to pick recordings up from.
         owner: Whose recordings they are; empty takes the setting.
-        engine: The speech engine: auto, whisper or pocketsphinx; empty takes the setting.
-        model: A model's name or the path of its weights; empty is the engine's own choice.
+        engine: The speech engine: auto, whisper, ctranslate2 or pocketsphinx; empty takes the setting.
+        model: A model's name or the path of its weights; empty goes by priority and length.
         language: Force a language (ISO 639-1); empty detects it.
         writer: The writer of the notes, or a chain of them separated by commas; empty takes the setting.
+        prompt: Names and words that may come up, separated by commas, at most ten; empty takes the owner's glossary.
         priority: urgent, normal or low; the more urgent are claimed first.
         retry_waiting: Try recordings again at once whose last try failed, rather than when they are due.
     """
     shop = current_workshop()
     shop.stopping.clear()
-    wishes = shop.wish(engine=engine, model=model, language=language, writers=writer)
+    wishes = shop.wish(engine=engine, model=model, language=language, writers=writer, prompt=prompt)
     with emitting_events():
         try:
             report = _pick_up(shop, sources, owner or shop.settings.owner, priority)

@@ -25,10 +25,13 @@ from diarynotes.transcribe import (
     ModelRule,
     Opening,
     Patience,
+    Second,
     choose_engine,
     choose_model,
     choose_weights,
     find_gpu,
+    find_larger,
+    find_weights,
     list_devices,
     open_apart,
     pick_environment,
@@ -72,16 +75,26 @@ class Engines:
 
         It may still be loading: whoever asks it anything waits. Raises BadSettings, ModelUnavailable, NotInstalled.
         """
-        choice = self._choose(wishes, priority, duration_s)
-        return self.pool.borrow(
-            Opening(
-                choice.name,
-                choice.model,
-                self._settings.models,
-                wishes.language or None,
-                self._settings.worker_count,
-            )
-        )
+        return self._open(self._choose(wishes, priority, duration_s), wishes)
+
+    def second(self, wishes: Wishes, priority: Priority, duration_s: float) -> Second | None:
+        """Opens the engine that hears again what the one of `borrow` cannot be trusted with; None where there is none.
+
+        It is the next larger model on disk, unless the run or the settings name what is to hear it.
+        """
+        choice, second = self._choose(wishes, priority, duration_s), self._settings.second_model
+        if choice.model is None or second == "off" or (wishes.model and second == "auto"):
+            return None
+        models = self._settings.models
+        found = find_larger(Path(choice.model), models) if second == "auto" else find_weights(second, models)
+        if found is None or str(found) == choice.model:
+            return None
+        return partial(self._open, Choice(choice.name, str(found), ""), wishes)
+
+    def _open(self, choice: Choice, wishes: Wishes) -> AbstractContextManager[Engine]:
+        settings = self._settings
+        language = wishes.language or None
+        return self.pool.borrow(Opening(choice.name, choice.model, settings.models, language, settings.worker_count))
 
     def name_model(self, wishes: Wishes, priority: Priority, duration_s: float) -> str:
         """What would hear it: the same for recordings that can share batches. Raises as `borrow` does."""

@@ -67,7 +67,12 @@ class _Hearing:
         care = Care(settings.doubt_below, settings.redecode_temperatures, settings.untrusted_below)
         with shop.engine_for(self._wishes, example.priority, max(durations_s)) as engine:
             results = transcribe_recordings(
-                engine, self._listen(jobs, engine), care=care, notebook=self, stopping=shop.stopping.is_set
+                engine,
+                self._listen(jobs, engine),
+                care=care,
+                notebook=self,
+                second=shop.engines.second(self._wishes, example.priority, max(durations_s)),
+                stopping=shop.stopping.is_set,
             )
             for recording_id, result in results:
                 self._tell_progress(recording_id, 1.0)

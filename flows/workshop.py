@@ -14,7 +14,7 @@ from diarynotes.audio import sweep_spool
 from diarynotes.diary import Writer, open_writers
 from diarynotes.models import Priority
 from diarynotes.sandbox import Sandbox, SandboxLimits
-from diarynotes.settings import Settings, load_settings
+from diarynotes.settings import Settings, check_terms, load_settings, parse_terms
 from diarynotes.store import open_store
 from diarynotes.store.store import Store
 from diarynotes.transcribe import Engine, check_engine
@@ -74,7 +74,15 @@ class Workshop:
             min_sample_rate_hz=settings.min_sample_rate_hz,
         )
 
-    def wish(self, *, engine: str | None, model: str | None, language: str | None, writers: str | None) -> Wishes:
+    def wish(
+        self,
+        *,
+        engine: str | None,
+        model: str | None,
+        language: str | None,
+        writers: str | None,
+        prompt: str | None = None,
+    ) -> Wishes:
         """The settings with what this run asks for in their place. Raises: BadSettings for an unknown name."""
         settings = self.settings
         wishes = Wishes(
@@ -82,6 +90,7 @@ class Workshop:
             model=model or settings.model,
             language=language or settings.language,
             writers=tuple(name.strip() for name in writers.split(",")) if writers else settings.writers,
+            terms=None if prompt is None else check_terms(parse_terms(prompt, ",")),
         )
         check_engine(wishes.engine)
         self.writers(wishes)

@@ -44,6 +44,8 @@ class Settings:
     model_normal: str = "base"
     model_urgent: str = "small"
     long_s: float = 3600.0
+    second_model: str = "auto"
+    """Hears again what the first model cannot be trusted with: a model on disk, auto for the next larger, or off."""
     device: str = "auto"
     """Where Whisper runs: cpu, cuda, or auto, which is the GPU where there is one that works."""
     max_engines: int = 3

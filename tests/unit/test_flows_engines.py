@@ -159,3 +159,25 @@ def test_nothing_is_opened_after_the_end(tmp_path: Path, opener: Opener) -> None
     with pytest.raises(EngineFailed, match="closed"), ours.borrow(AUTO, "normal", 5):
         pass
     assert opener.opened == []
+
+
+def test_the_next_larger_model_on_disk_hears_again(tmp_path: Path, opener: Opener) -> None:
+    with closing(open_engines(tmp_path, "base", "medium", "tiny")) as ours:
+        second = ours.second(AUTO, "normal", 10.0)
+        assert second is not None
+        with second():
+            pass
+        assert [Path(str(opening.model)).stem for opening in opener.opened] == ["medium"]
+        assert ours.second(wish("whisper", "base"), "normal", 10.0) is None  # who names a model gets that one
+        assert ours.second(wish("pocketsphinx"), "normal", 10.0) is None
+
+
+@pytest.mark.parametrize(("setting", "model"), [("off", None), ("tiny", "tiny"), ("base", None)])
+def test_who_hears_again_is_a_setting(tmp_path: Path, opener: Opener, setting: str, model: str | None) -> None:
+    with closing(open_engines(tmp_path, "base", "medium", "tiny", second_model=setting)) as ours:
+        second = ours.second(AUTO, "normal", 10.0)
+        assert (second is None) == (model is None)
+        if second is not None:
+            with second():
+                pass
+            assert Path(str(opener.opened[0].model)).stem == model

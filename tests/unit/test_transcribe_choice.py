@@ -14,6 +14,7 @@ from diarynotes.transcribe.choice import (
     choose_engine,
     choose_model,
     choose_weights,
+    find_larger,
     find_nearest,
 )
 
@@ -147,3 +148,25 @@ def test_nearest_is_the_next_smaller_else_the_next_larger_else_any(
     found = find_nearest(wanted, tmp_path)
 
     assert (found.stem if found else None) == nearest
+
+
+@pytest.mark.parametrize(
+    ("present", "first", "larger"),
+    [
+        (("tiny", "small", "medium"), "tiny", "small"),
+        (("base.en", "small"), "base.en", "small"),
+        (("tiny", "base"), "base", None),
+        (("tiny", "mine"), "mine", None),
+    ],
+)
+def test_the_next_larger_model_hears_again(
+    tmp_path: Path, present: tuple[str, ...], first: str, larger: str | None
+) -> None:
+    folder = tmp_path / "whisper"
+    folder.mkdir()
+    for name in present:
+        (folder / f"{name}.pt").touch()
+
+    found = find_larger(folder / f"{first}.pt", tmp_path)
+
+    assert found == (folder / f"{larger}.pt" if larger else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -25,14 +26,24 @@ def progress_bars() -> Iterator[None]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[pace]}", style="progress.remaining"),
+    )
+    sound = _Sound()
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bars = {name: progress.add_task(title, total=None) for name, title in _STAGES.items()}
+        bars = {name: progress.add_task(title, total=None, pace="") for name, title in _STAGES.items()}
         passed: dict[str, set[str]] = {name: set() for name in _STAGES}
 
         def follow(event: Event) -> None:
             if event.name == "engine_chosen":
                 progress.console.print(event.facts["reason"], markup=False, highlight=False)
+            elif event.name in ("listening_planned", "listened"):
+                sound.add(event)
+                progress.update(bars["transcribed"], pace=sound.describe())
             elif event.name == "planned":
                 for bar in bars.values():
                     progress.update(bar, total=event.facts["count"])
@@ -47,6 +58,34 @@ def progress_bars() -> Iterator[None]:
 
         with listening(follow):
             yield
+
+
+class _Sound:
+    """How much sound there is to hear, how much was heard, and how fast that goes."""
+
+    def __init__(self) -> None:
+        self._planned_s = self._heard_s = 0.0
+        self._begun = 0.0
+
+    def add(self, event: Event) -> None:
+        self._begun = self._begun or time.monotonic()
+        if event.name == "listened":
+            self._heard_s += event.facts["audio_s"]
+        else:
+            self._planned_s += event.facts["audio_s"]
+
+    def describe(self) -> str:
+        """Such as `12:30 of 1:02:00, 24 × real time, 2:04 left`."""
+        pace = self._heard_s / max(time.monotonic() - self._begun, 1e-3)
+        said = f"{_clock(self._heard_s)} of {_clock(self._planned_s)}"
+        if not self._heard_s:
+            return said
+        return f"{said}, {pace:.0f} × real time, {_clock((self._planned_s - self._heard_s) / pace)} left"
+
+
+def _clock(seconds: float) -> str:
+    hours, minutes = divmod(round(max(seconds, 0.0)) // 60, 60)
+    return f"{hours}:{minutes:02}:{round(seconds) % 60:02}" if hours else f"{minutes}:{round(seconds) % 60:02}"
 
 
 def _shorten(progress: Progress, bar: TaskID) -> None:

@@ -33,6 +33,7 @@ ALL_LANDED, FAILED, SET_ASIDE, INTERRUPTED = 0, 1, 3, 130
     help="Of recordings that are new: what is urgent goes first and gets the better model.",
 )
 @click.option("--language", metavar="CODE", help="Force a language, such as en or de.")
+@click.option("--prompt", metavar="TERMS", help="Names and words that may come up, with commas between; at most ten.")
 @click.option("--writer", metavar="NAME", help="The writer; a chain is separated by commas.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
 @click.pass_obj

@@ -11,6 +11,7 @@ from diarynotes.transcribe.choice import ModelRule as ModelRule
 from diarynotes.transcribe.choice import choose_engine as choose_engine
 from diarynotes.transcribe.choice import choose_model as choose_model
 from diarynotes.transcribe.choice import choose_weights as choose_weights
+from diarynotes.transcribe.choice import find_larger as find_larger
 from diarynotes.transcribe.devices import Devices as Devices
 from diarynotes.transcribe.devices import find_gpu as find_gpu
 from diarynotes.transcribe.devices import list_devices as list_devices
@@ -28,5 +29,7 @@ from diarynotes.transcribe.preprocess import choose_steps as choose_steps
 from diarynotes.transcribe.process import Patience as Patience
 from diarynotes.transcribe.process import pick_environment as pick_environment
 from diarynotes.transcribe.recordings import HeardResult as HeardResult
+from diarynotes.transcribe.recordings import Second as Second
 from diarynotes.transcribe.recordings import Texts as Texts
 from diarynotes.transcribe.recordings import transcribe_recordings as transcribe_recordings
+from diarynotes.transcribe.weights import find_weights as find_weights

@@ -53,6 +53,17 @@ def choose_model(priority: Priority, duration_s: float, rule: ModelRule | None =
     return rule.urgent if priority == "urgent" else rule.normal
 
 
+def find_larger(weights: Path, models: Path) -> Path | None:
+    """The next larger model on disk than the one in `weights`, which hears again what that one is not trusted with.
+
+    None where there is none, or where nobody knows how large a model of this name is.
+    """
+    name = weights.stem.removesuffix(".en")
+    larger = BY_SIZE[BY_SIZE.index(name) + 1 :] if name in BY_SIZE else ()
+    found = (find_checkpoint(model).find(models) for model in larger)
+    return next(filter(None, found), None)
+
+
 def choose_engine(models: Path, model: str | None = None, *, fetch: bool = True, gpu: bool = False) -> Choice:
     """Whisper where weights are on disk or can be fetched now, else PocketSphinx, which needs nothing.
 
