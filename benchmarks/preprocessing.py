@@ -209,21 +209,31 @@ def _print(rows: list[Row]) -> None:
         print(f"{spoil:12}" + "".join(f"{cell:>18}" for cell in cells) + f"   {counts}")
     judged = [(row.avg_logprob, row.wrong / row.words) for row in rows if row.avg_logprob is not None]
     correlation = correlate_ranks([sure for sure, _ in judged], [rate for _, rate in judged])
-    total = [(way, *_pool(rows, way)) for way in ways if way != "none"]
-    print("\n".join(f"{way}: {plain} -> {treated} words wrong where it was suggested" for way, plain, treated in total))
+    for way in ways:
+        _print_where_suggested(rows, way)
     print(f"confidence against errors, rank correlation over {len(judged)} clips: {correlation or 0:+.2f}")
 
 
-def _pool(rows: list[Row], steps: str) -> tuple[int, int]:
-    """Words wrong without and with steps, over all clips for which validation suggests one of them."""
-    plain = {(row.seed, row.spoil, row.file): row.wrong for row in rows if row.steps == "none"}
-    treated = {
-        (row.seed, row.spoil, row.file): row.wrong
+def _print_where_suggested(rows: list[Row], way: str) -> None:
+    without, with_it = [], []
+    for before, after in _pair(rows, way):
+        without.append(before)
+        with_it.append(after)
+    if without:
+        wrong = " -> ".join(str(sum(errors.wrong for errors in side)) for side in (without, with_it))
+        sure = count_as_fewer(with_it, without)
+        print(f"{way}, where it was suggested ({len(without)} clips): {wrong} wrong words, fewer at {sure:.0%}")
+
+
+def _pair(rows: list[Row], steps: str) -> list[tuple[WordErrors, WordErrors]]:
+    """Without and with steps, each clip for which validation suggests one of them."""
+    plain = {(row.seed, row.spoil, row.file): WordErrors(row.wrong, row.words) for row in rows if row.steps == "none"}
+    return [
+        (plain[key], WordErrors(row.wrong, row.words))
         for row in rows
         if row.steps == steps and set(row.suggested) & set(steps.split("+"))
-    }
-    both = plain.keys() & treated.keys()
-    return sum(plain[key] for key in both), sum(treated[key] for key in both)
+        if (key := (row.seed, row.spoil, row.file)) in plain
+    ]
 
 
 def _errors(rows: list[Row], steps: str) -> dict[tuple[str, int], WordErrors]:
