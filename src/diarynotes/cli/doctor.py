@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import click
 
 from diarynotes.cli.console import print_table, say
 from diarynotes.cli.examples import examples_folder
-from diarynotes.errors import DiarynotesError
+from diarynotes.errors import DiarynotesError, ModelUnavailable
+from diarynotes.observe import Event, listening
 from diarynotes.settings import Settings, load_settings
 
 _CLIP = "2026-05-23T09-15-00.wav"
@@ -141,27 +143,33 @@ def _check_prefect(_: Settings) -> Iterator[Check]:
 
 def _check_engines(settings: Settings) -> Iterator[Check]:
     """the speech engines"""
-    from diarynotes.transcribe import ENGINES, open_engine
-    from diarynotes.transcribe.weights import find_any_weights
+    from diarynotes.transcribe import ENGINES
+    from flows.engines import Engines, Wishes
 
-    for name in ENGINES:
-        if name in ("whisper", "ctranslate2") and not (settings.model or find_any_weights(settings.models)):
-            folder = settings.models / "whisper"
-            yield Check(
-                f"engine {name}",
-                "missing",
-                "no weights are on disk",
-                f"diarynotes models pull small, or put OpenAI's small.pt into {folder}",
-            )
-            continue
-        engine = open_engine(
-            name, model=settings.model or None, models=settings.models, language="en", workers=settings.worker_count
-        )
-        try:
+    told: list[Event] = []
+    with listening(told.append), closing(Engines(replace(settings, fetch_models=False))) as engines:
+        for name in ENGINES:
+            yield _check_engine(settings, engines, Wishes(name, settings.model, "en", ()))
+    for event in told:
+        if event.name == "engine_chosen":  # a model that stands in for another, a device that does not work
+            yield Check("engine choice", "missing", event.facts["reason"])
+
+
+def _check_engine(settings: Settings, engines: Any, wishes: Any) -> Check:
+    """One engine with the model that an ordinary recording gets."""
+    name = f"engine {wishes.engine}"
+    try:
+        lent = engines.borrow(wishes, "normal", 0.0)
+    except ModelUnavailable as error:
+        return Check(name, "missing", f"there are no weights of {error.model} on disk", error.remedy)
+    try:
+        with lent as engine:
             words = _transcribe_clip(settings, engine)
-        finally:
-            engine.close()
-        yield Check(f"engine {name}", "ok" if words else "failed", f"heard {words} words in the example clip")
+            return Check(
+                name, "ok" if words else "failed", f"heard {words} words in the example clip with {engine.model}"
+            )
+    except DiarynotesError as error:
+        return Check(name, "failed", str(error))
 
 
 def _transcribe_clip(settings: Settings, engine: Any) -> int:
