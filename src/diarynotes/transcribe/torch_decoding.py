@@ -88,10 +88,11 @@ class _Table:
     def choose(self, scores: Any, step: int) -> None:
         """Add a token to each row by these scores, (rows, vocabulary), which are changed in place."""
         self._rules.forbid(scores)
-        tokens = scores.argmax(1)
+        tokens = scores.max(1).indices  # faster than argmax
         if self._draws is not None:
             tokens = self._draws.draw(scores, self._rows, step, tokens)
-        gained = scores.gather(1, tokens[:, None])[:, 0] - scores.logsumexp(1)
+        # not logsumexp: on a CPU it takes long over what is minus infinity
+        gained = scores.log_softmax(1).gather(1, tokens[:, None])[:, 0]
         self._sums[self._rows] += gained.masked_fill(self._finished, 0.0)
         self.newest = tokens.masked_fill(self._finished, self._end)
         self._tokens[self._rows, step] = self.newest

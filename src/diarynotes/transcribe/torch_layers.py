@@ -56,7 +56,7 @@ def make_kernels(device: str, precision: str) -> Kernels:
     import torch
 
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    packed = device == "cpu" and torch.backends.mkldnn.enabled and platform.machine() in ("x86_64", "AMD64")
+    packed = device == "cpu" and bool(torch.backends.mkldnn.enabled) and platform.machine() in ("x86_64", "AMD64")
     return Kernels(device, dtype, packed)
 
 
