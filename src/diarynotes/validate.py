@@ -31,7 +31,7 @@ _MAX_SNR_DB = 60.0
 
 _HISS_BAND_HZ = 300.0
 """Noise above this is what noise reduction helps against; hum and rumble are not (docs/preprocessing.md)."""
-_HISS_SNR_DB = 15.0
+_HISS_SNR_DB = 20.0
 """Where noise reduction was seen to help; what is called noisy is worse than that."""
 
 
@@ -78,7 +78,7 @@ def measure_quality(audio: Audio, *, clipping_ratio: float = 0.0, warnings: tupl
       ITU-T G.712); and 1 - 10 clipping_ratio. The product is our own; no published score is meant.
 
     Codes in `warnings`: mostly_silent, low_quality, noisy, quiet, clipped, narrow_band; in `preprocessing`:
-    trim_silence, noise_reduction (below 15 dB above 300 Hz), loudness, declip, high_pass.
+    trim_silence, noise_reduction (below 20 dB above 300 Hz), loudness, declip, high_pass.
     """
     frames = _measure_frames(audio)
     active, level_dbfs = _find_active(frames.power)
