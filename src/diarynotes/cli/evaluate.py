@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import sys
 import tempfile
@@ -82,10 +83,9 @@ def evaluate(
         with Progress(len(clips), quiet=as_json) as progress:
             for opening in openings if clips else ():
                 for way, steps in ways.items():
-                    prepared = [
-                        replace(clip, steps=_choose(settings, quality, opening.name) if steps is None else steps)
-                        for clip, quality in zip(clips, qualities, strict=True)
-                    ]
+                    chosen = [_choose(settings, quality, opening.name) for quality in qualities]
+                    taken = chosen if steps is None else itertools.repeat(steps)
+                    prepared = [replace(clip, steps=these) for clip, these in zip(clips, taken, strict=False)]
                     scores += _try(opening, way, prepared, said, Path(spool), progress, problems)
     outcome = {
         "clips": len(clips),
