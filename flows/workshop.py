@@ -127,6 +127,14 @@ class Workshop:
                 self._writers[wishes.writers] = open_writers(wishes.writers)
             return self._writers[wishes.writers]
 
+    def stop(self) -> None:
+        """Tasks hand back what they have not begun, and the batch that an engine of its own process is at."""
+        self.stopping.set()
+        with self._lock:
+            pooled = self._pooled
+        if pooled is not None:
+            pooled.pool.interrupt()
+
     def close(self) -> None:
         with self._lock:
             self._closing.close()

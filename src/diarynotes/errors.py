@@ -215,6 +215,21 @@ class EngineOutOfMemory(EngineFailed):
         return EngineOutOfMemory, (self.engine,)
 
 
+class EngineClosed(DiarynotesError):
+    """The engine was closed on purpose while it was at work; nothing is wrong with the windows."""
+
+    code = "engine_closed"
+    fault = "machine"
+    retryable = True
+
+    def __init__(self, engine: str) -> None:
+        super().__init__(engine)
+        self.engine = engine
+
+    def __str__(self) -> str:
+        return f"The engine {self.engine} was closed before it had answered. Run it again."
+
+
 class WriterFailed(DiarynotesError):
     """A writer gave no usable note; the chain goes on with the next one."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from diarynotes import observe
-from diarynotes.errors import BadSettings, EngineFailed, ModelUnavailable
+from diarynotes.errors import BadSettings, EngineClosed, ModelUnavailable
 from diarynotes.settings import load_settings
 from diarynotes.testing import ScriptedEngine
 from diarynotes.transcribe import Opening, choice
@@ -156,7 +156,7 @@ def test_a_device_that_is_none_is_a_mistake(tmp_path: Path) -> None:
 def test_nothing_is_opened_after_the_end(tmp_path: Path, opener: Opener) -> None:
     ours = open_engines(tmp_path, "base")
     ours.close()
-    with pytest.raises(EngineFailed, match="closed"), ours.borrow(AUTO, "normal", 5):
+    with pytest.raises(EngineClosed), ours.borrow(AUTO, "normal", 5):
         pass
     assert opener.opened == []
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
@@ -8,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from diarynotes.errors import BadSettings, EngineFailed, EngineOutOfMemory, ModelUnavailable
+from diarynotes.errors import BadSettings, EngineClosed, EngineFailed, EngineOutOfMemory, ModelUnavailable
 from diarynotes.models import Window, WindowText
 from diarynotes.testing import ScriptedEngine
 from diarynotes.transcribe.devices import Devices, MovingEngine, find_gpu, list_devices
@@ -82,7 +83,7 @@ def test_a_person_may_name_the_device() -> None:
 def test_the_best_device_is_used_while_it_works(
     devices: Devices, told: list[tuple[str, str]], fakes: ModuleType
 ) -> None:
-    engine = MovingEngine(open_unsteady(), devices)
+    engine = MovingEngine("scripted", open_unsteady(), devices)
 
     assert engine.decode([fakes.make_window()])[0].text == "cuda"
     assert (engine.name, engine.model, engine.settings, engine.batch_size) == ("scripted", "lines", "", 8)
@@ -96,12 +97,15 @@ def test_a_gpu_that_fails_at_opening_gives_way_to_the_cpu_for_all_to_come(
     def open_on(device: str) -> Engine:
         return ProcessEngine(partial(fakes.open_on_cpu_only, device), name="fake", model="lines")
 
-    with closing(MovingEngine(open_on, devices)) as first, closing(MovingEngine(open_on, devices)) as second:
+    with (
+        closing(MovingEngine("scripted", open_on, devices)) as first,
+        closing(MovingEngine("scripted", open_on, devices)) as second,
+    ):
         assert first.settings == "device=cpu"
         assert first.decode([fakes.make_window()])
         assert (first.memory_bytes or 0) > 0
         assert second.decode([fakes.make_window()])
-    with closing(MovingEngine(open_on, devices)) as third:
+    with closing(MovingEngine("scripted", open_on, devices)) as third:
         assert third._device == "cpu"
         assert third.decode([fakes.make_window()])
     assert [device for device, _ in told] == ["cuda"]
@@ -114,7 +118,7 @@ def test_a_gpu_on_which_engines_die_gives_way_to_the_cpu_and_the_batch_is_decode
     def open_on(device: str) -> Engine:
         return ProcessEngine(partial(fakes.DeadlyOnGpu, device), name="fake", model="lines")
 
-    with closing(MovingEngine(open_on, devices)) as engine:
+    with closing(MovingEngine("scripted", open_on, devices)) as engine:
         with pytest.raises(EngineFailed, match="status 1"):
             engine.decode([fakes.make_window()] * 2)
         assert len(engine.decode([fakes.make_window()])) == 1
@@ -125,7 +129,9 @@ def test_a_gpu_on_which_engines_die_gives_way_to_the_cpu_and_the_batch_is_decode
 def test_a_model_that_no_device_can_load_is_no_fault_of_the_gpu(
     devices: Devices, told: list[tuple[str, str]], fakes: ModuleType
 ) -> None:
-    with closing(MovingEngine(lambda _: ProcessEngine(fakes.refuse, name="f", model="m"), devices)) as engine:
+    with closing(
+        MovingEngine("scripted", lambda _: ProcessEngine(fakes.refuse, name="f", model="m"), devices)
+    ) as engine:
         for _ in range(2):
             with pytest.raises(ModelUnavailable, match="It is not there"):
                 engine.decode([fakes.make_window()])
@@ -136,7 +142,7 @@ def test_a_model_that_no_device_can_load_is_no_fault_of_the_gpu(
 def test_a_bad_recording_is_no_reason_to_leave_a_device(
     devices: Devices, told: list[tuple[str, str]], fakes: ModuleType
 ) -> None:
-    engine = MovingEngine(open_unsteady(*failures(2), None, *failures(2), None), devices)
+    engine = MovingEngine("scripted", open_unsteady(*failures(2), None, *failures(2), None), devices)
 
     for _ in range(4):
         with pytest.raises(EngineFailed):
@@ -147,7 +153,7 @@ def test_a_bad_recording_is_no_reason_to_leave_a_device(
 
 def test_failures_that_do_not_follow_each_other_are_forgiven(devices: Devices, fakes: ModuleType) -> None:
     (fail,) = failures(1)
-    engine = MovingEngine(open_unsteady(fail, None, fail, None, fail, None), devices)
+    engine = MovingEngine("scripted", open_unsteady(fail, None, fail, None, fail, None), devices)
 
     for _ in range(3):
         with pytest.raises(EngineFailed):
@@ -158,7 +164,7 @@ def test_failures_that_do_not_follow_each_other_are_forgiven(devices: Devices, f
 def test_too_large_a_batch_is_no_reason_to_leave_a_device_but_too_small_a_device_is(
     devices: Devices, told: list[tuple[str, str]], fakes: ModuleType
 ) -> None:
-    engine = MovingEngine(open_unsteady(*[EngineOutOfMemory("scripted")] * 9), devices)
+    engine = MovingEngine("scripted", open_unsteady(*[EngineOutOfMemory("scripted")] * 9), devices)
     gpu = engine._engine
 
     for _ in range(5):
@@ -172,9 +178,36 @@ def test_too_large_a_batch_is_no_reason_to_leave_a_device_but_too_small_a_device
     assert len(told) == 1
 
 
+def test_closing_also_ends_what_it_is_moving_to(devices: Devices, fakes: ModuleType) -> None:
+    """It is closed while the model loads on the second device."""
+    engines: list[ProcessEngine] = []
+
+    def open_on(device: str) -> Engine:
+        open_ = fakes.refuse if device == "cuda" else fakes.hang
+        engines.append(ProcessEngine(open_, name="fake", model="lines"))
+        if device == "cpu":
+            moving.set()
+        return engines[-1]
+
+    def ask() -> None:
+        with pytest.raises(EngineClosed):
+            _ = engine.name
+
+    moving = threading.Event()
+    engine = MovingEngine("scripted", open_on, devices)
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert moving.wait(30)
+    engine.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert [each._child for each in engines] == [None, None]
+    assert devices.best == "cuda"
+
+
 def test_on_the_last_device_failures_are_raised(told: list[tuple[str, str]], fakes: ModuleType) -> None:
     devices = Devices(("cpu",), lambda device, why: told.append((device, why)))
-    engine = MovingEngine(lambda device: Unsteady(device, *failures(5)), devices)
+    engine = MovingEngine("scripted", lambda device: Unsteady(device, *failures(5)), devices)
 
     for _ in range(5):
         with pytest.raises(EngineFailed):

@@ -12,7 +12,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from diarynotes.errors import BadSettings, DiarynotesError, EngineFailed, EngineOutOfMemory, ModelUnavailable
+from diarynotes.errors import (
+    BadSettings,
+    DiarynotesError,
+    EngineClosed,
+    EngineFailed,
+    EngineOutOfMemory,
+    ModelUnavailable,
+)
 from diarynotes.models import SAMPLE_RATE, Span, Window, WindowText
 from diarynotes.transcribe.engine import Engine
 
@@ -71,12 +78,14 @@ class MovingEngine:
     silence can be decoded there; the batch is then decoded on the next one.
     """
 
-    def __init__(self, open_on: Callable[[str], Engine], devices: Devices) -> None:
-        self._open_on, self._devices = open_on, devices
+    def __init__(self, name: str, open_on: Callable[[str], Engine], devices: Devices) -> None:
+        self._name, self._open_on, self._devices = name, open_on, devices
         self._lock = threading.RLock()
         self._failed = 0
         self._device = devices.best
         self._engine = open_on(self._device)
+        self._opened = [self._engine]
+        self._closed = False
 
     @property
     def name(self) -> str:
@@ -121,8 +130,10 @@ class MovingEngine:
             return texts
 
     def close(self) -> None:
-        """Close the engine at once, busy or not."""
-        self._engine.close()
+        """Close the engine at once, busy or not; also one that it is just moving to."""
+        self._closed = True
+        for engine in tuple(self._opened):
+            engine.close()
 
     def _ask(self, question: Callable[[Engine], T]) -> T:
         """The engine's answer; one that cannot be loaded here is loaded on the next device."""
@@ -152,11 +163,16 @@ class MovingEngine:
         if device is None:
             raise error
         engine = self._open_on(device)
+        self._opened.append(engine)
         try:
+            if self._closed:  # just before, so that who did it has not seen this one
+                raise EngineClosed(self._name)
             _ = engine.name  # waits until it is loaded
         except BaseException:
+            self._opened.remove(engine)
             engine.close()
             raise
+        self._opened.remove(self._engine)
         self._engine.close()
         failed, self._device, self._engine = self._device, device, engine
         self._devices.give_up(failed, str(error))

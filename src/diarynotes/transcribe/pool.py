@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from diarynotes.errors import EngineFailed, ModelUnavailable
+from diarynotes.errors import EngineClosed, EngineFailed, ModelUnavailable
 from diarynotes.transcribe.devices import Devices, MovingEngine
 from diarynotes.transcribe.engine import Engine
 from diarynotes.transcribe.opening import WHISPERS, Opening
@@ -80,6 +80,13 @@ class EnginePool:
             for loaded in tuple(self._loaded.values()):
                 self._unload(loaded)
 
+    def interrupt(self) -> None:
+        """End the processes of engines at once; whoever waits for one gets EngineClosed, and may borrow it again."""
+        with self._changed:
+            for loaded in tuple(self._loaded.values()):
+                if isinstance(loaded.engine, MovingEngine):
+                    self._unload(loaded)
+
     def openings(self) -> tuple[Opening, ...]:
         """What is open now, the least recently borrowed first."""
         with self._changed:
@@ -90,7 +97,7 @@ class EnginePool:
             while not self._closed and opening not in self._loaded and not self._make_room(opening, user):
                 self._changed.wait()
             if self._closed:
-                raise EngineFailed(opening.name, "it was closed")
+                raise EngineClosed(opening.name)
             if opening not in self._loaded:
                 self._loaded[opening] = _Loaded(opening, self._open(opening))
             loaded = self._loaded[opening]
@@ -166,7 +173,7 @@ def open_apart(opening: Opening, *, devices: Devices, patience: Patience, enviro
         there = replace(opening, device=device)
         return ProcessEngine(there.open, name=opening.name, model=model, patience=patience, environment=environment)
 
-    return MovingEngine(open_on, devices)
+    return MovingEngine(opening.name, open_on, devices)
 
 
 def estimate_bytes(opening: Opening) -> int:

@@ -24,7 +24,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
-from diarynotes.errors import DiarynotesError, EngineFailed, EngineOutOfMemory, ModelUnavailable
+from diarynotes.errors import DiarynotesError, EngineClosed, EngineFailed, EngineOutOfMemory, ModelUnavailable
 from diarynotes.models import Window, WindowText
 from diarynotes.telemetry import forbid_telemetry
 from diarynotes.transcribe.engine import Engine
@@ -81,7 +81,7 @@ class ProcessEngine:
     replaced when the next batch comes.
 
     Everything but `close` raises what `open_` raises, and ModelUnavailable when loading killed the process or took
-    too long; the next call tries again.
+    too long; the next call tries again. Once it is closed, EngineClosed.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class ProcessEngine:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise EngineFailed(self._name, "it was closed")
+            raise EngineClosed(self._name)
 
     def _drop_child(self) -> None:
         """Whatever state it is in; the next one knows nothing of its pace, so that it is not hurried."""
