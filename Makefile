@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format bench fuzz clean
+.PHONY: demo test lint format bench bench-transcribe fuzz clean
 .DEFAULT_GOAL := help
 
 help:
@@ -11,6 +11,7 @@ help:
 	@echo "make lint     style and types only"
 	@echo "make format   put the code into its form"
 	@echo "make bench    measure the pipeline; tables on screen, JSON in bench-results/"
+	@echo "make bench-transcribe   measure transcription against its peers"
 	@echo "make clean    remove .venv and what the tools cached"
 
 .venv/.installed: pyproject.toml
@@ -41,6 +42,9 @@ format: .venv/.developing
 
 bench: .venv/.developing
 	@$(BIN)/python benchmarks/pipeline.py
+
+bench-transcribe: .venv/.developing
+	@$(BIN)/python benchmarks/transcribe.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .coverage*
