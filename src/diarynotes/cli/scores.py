@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from diarynotes.cli.trial import Trial
 
 _LEGEND = (
-    "Words are compared after Whisper's normaliser; × real time is seconds of audio heard in a second; MB is the\n"
-    "most memory that all the engine's processes took; trust is the mean over clips. It should fall as errors rise:\n"
+    "Words are compared after Whisper's normaliser. Pace is seconds of audio heard in a second; MB is the most\n"
+    "memory that all the engine's processes took; trust is the mean over clips. It should fall as errors rise:\n"
     "trust~error is the rank correlation of the two over clips, -1 at best."
 )
 
@@ -143,7 +143,7 @@ def print_scores(outcome: Row) -> None:
             print_table(_name(score), ("clip", "wrong", "trust", "said", "heard"), list(map(_clip_row, score["clips"])))
     if outcome["engines"]:
         prepared = any(score["preprocess"] != DEFAULT_WAY for score in outcome["engines"])
-        columns = ("wrong", "× real time", "MB", "trust", "trust~error")
+        columns = ("wrong", "pace", "MB", "trust", "trust~error")
         names = ("engine", "model", "preprocess") if prepared else ("engine", "model")
         print_table("", (*names, *columns), [_row(score, names) for score in outcome["engines"]])
         click.echo(_LEGEND)
@@ -192,7 +192,7 @@ def _pace(score: Row) -> float:
 def _row(score: Row, names: Sequence[str]) -> tuple[Any, ...]:
     rate, correlation = score["word_error_rate"], score["trust_error_correlation"]
     return (
-        *(score[name] for name in names),
+        *(score[name].replace("+", "+\n") for name in names),
         "–" if rate is None else f"{rate:.1%}",
         f"{_pace(score):.1f}",
         score["peak_memory_mb"],
