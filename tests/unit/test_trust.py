@@ -2,9 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from diarynotes.models import Segment
+from diarynotes.models import Piece, Segment, Span, WindowText
 from diarynotes.testing import SENTENCES
-from diarynotes.transcribe.trust import COMPRESSION_LIMIT, compression_ratio, is_phantom, score
+from diarynotes.transcribe.trust import (
+    COMPRESSION_LIMIT,
+    compression_ratio,
+    drop_silence,
+    is_phantom,
+    judge_window,
+    score,
+)
 
 
 def spoken(*texts: str, pace_s: float = 4.0, **numbers: float) -> list[Segment]:
@@ -101,3 +108,64 @@ def test_trust_is_between_nothing_and_everything(segments: list[Segment]) -> Non
     trust, _ = score(segments, speech_s=0.0, duration_s=0.0)
 
     assert 0 <= trust <= 1
+
+
+SPANS = (Span(10.0, 14.0), Span(15.5, 20.0))
+
+
+def heard(text: str, *pieces: Piece, **numbers: float) -> WindowText:
+    return WindowText(text, pieces, "en", **numbers)
+
+
+def test_plain_text_in_a_window_is_not_doubted() -> None:
+    assert judge_window(heard("I walked to the river this morning.", avg_logprob=-0.3, no_speech=0.1), SPANS) == 1
+    assert judge_window(heard("", avg_logprob=-3.0), SPANS) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        heard("I know I know I know I know I know I know I know I know", avg_logprob=-0.1),
+        heard("I walked to the river this morning.", avg_logprob=-1.5),
+        heard("Thanks for watching!", avg_logprob=-0.1),
+        heard("word " * 80, avg_logprob=-0.1),
+        heard("in the pause", Piece(4.1, 5.4, "in the pause", -0.1), avg_logprob=-0.1),
+    ],
+)
+def test_signs_of_a_failed_decoding_are_doubted(text: WindowText) -> None:
+    assert judge_window(text, SPANS) < 0.65
+
+
+def test_text_that_is_put_where_nobody_speaks_is_suspicious() -> None:
+    placed = (Piece(0.0, 4.2, "I walked to the river"), Piece(4.1, 5.4, "and then some"))
+    text = heard("I walked to the river and then some", *placed)
+
+    trust, reasons = score(spoken("I walked to the river", "and then some"), [(SPANS, text)], speech_s=8, duration_s=9)
+
+    assert rules(reasons) == ["misplaced"]
+    assert 0.4 < trust < 1
+
+
+def test_speech_in_which_nothing_was_heard_is_told() -> None:
+    placed = [(SPANS, heard(SENTENCES[0])), ((Span(30.0, 34.0),), heard(""))]
+
+    trust, reasons = score(spoken(SENTENCES[0]), placed, speech_s=12.5, duration_s=40.0)
+
+    assert reasons == ("unheard: the engine heard nothing in 32% of the speech",)
+    assert trust < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (heard("Well then.", avg_logprob=-1.3, no_speech=0.7), False),
+        (heard("Thanks for watching!", avg_logprob=-0.2, no_speech=0.7), False),
+        (heard("Thanks for watching!", avg_logprob=-0.2, no_speech=0.2), True),
+        (heard("Well then.", avg_logprob=-0.4, no_speech=0.9), True),
+        (heard("Well then.", avg_logprob=-1.3, no_speech=0.5), True),
+        (heard("Well then."), True),
+    ],
+)
+def test_silence_is_what_the_engine_takes_for_it_and_doubts(text: WindowText, kept: bool) -> None:
+    assert bool(drop_silence(text).text) is kept
+    assert drop_silence(text).no_speech == text.no_speech
