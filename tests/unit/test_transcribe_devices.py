@@ -112,6 +112,24 @@ def test_a_gpu_that_fails_at_opening_gives_way_to_the_cpu_for_all_to_come(
     assert "The GPU does not work" in told[0][1]
 
 
+def test_two_threads_move_an_engine_once(devices: Devices, told: list[tuple[str, str]], fakes: ModuleType) -> None:
+    def open_on(device: str) -> Engine:
+        opened.append(device)
+        return ProcessEngine(partial(fakes.open_on_cpu_only, device), name="fake", model="lines")
+
+    opened: list[str] = []
+    names: list[str] = []
+    with closing(MovingEngine("scripted", open_on, devices)) as engine:
+        threads = [threading.Thread(target=lambda: names.append(engine.name)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert opened == ["cuda", "cpu"]
+    assert names == ["scripted"] * 4
+    assert len(told) == 1
+
+
 def test_a_gpu_on_which_engines_die_gives_way_to_the_cpu_and_the_batch_is_decoded(
     devices: Devices, told: list[tuple[str, str]], fakes: ModuleType
 ) -> None:

@@ -270,17 +270,15 @@ def test_an_interruption_ends_what_is_at_work_and_nothing_else(monkeypatch: pyte
     def open_(opening: Opening) -> Engine:
         if opening.name == "scripted":
             return Heavy(MB)
-        return MovingEngine(
-            "whisper",
-            lambda _: ProcessEngine(fakes.Fake, name="whisper", model="x"),
-            Devices(("cpu",), lambda *_: None),
-        )
+        apart = ProcessEngine(fakes.Fake, name="whisper", model="x")
+        return MovingEngine("whisper", lambda _: apart, Devices(("cpu",), lambda *_: None))
 
     def decode() -> None:
-        with pytest.raises(EngineClosed), pool.borrow(opening("x", "whisper")) as engine:
+        with pool.borrow(opening("x", "whisper")) as engine:
             _ = engine.name
             at_work.set()
-            engine.decode([fakes.make_window(fakes.HANG)])
+            with pytest.raises(EngineClosed):
+                engine.decode([fakes.make_window(fakes.HANG)])
 
     at_work = threading.Event()
     with closing(EnginePool(open_, memory_bytes=10_000 * MB)) as pool:

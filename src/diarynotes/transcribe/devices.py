@@ -137,11 +137,15 @@ class MovingEngine:
 
     def _ask(self, question: Callable[[Engine], T]) -> T:
         """The engine's answer; one that cannot be loaded here is loaded on the next device."""
+        engine = self._engine
         try:
-            return question(self._engine)
-        except ModelUnavailable as error:
+            return question(engine)
+        except (ModelUnavailable, EngineClosed) as error:
             with self._lock:
-                self._move(error)
+                if self._engine is engine:  # else another thread has moved on meanwhile, and closed that one
+                    if self._closed:
+                        raise
+                    self._move(error)
                 return question(self._engine)
 
     def _should_move(self, error: EngineFailed, windows: int) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import re
 import select
 import signal
 import socket
@@ -36,11 +37,15 @@ _SHORTEST_LIMIT_S = 60.0
 _LAST_BREATH_S = 5.0
 """How long a process whose pipe has closed may take to end by itself, so that its own reason is told."""
 _ORPHAN_CHECK_MS = 5_000
-_HARMLESS = (
-    "PATH", "HOME", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "LD_PRELOAD", "LANG", "LC_", "XDG_CACHE_HOME", "CUDA", "NVIDIA",
-    "TORCH", "PYTORCH", "CT2_", "OMP_", "MKL_", "KMP_", "GOMP_", "OPENBLAS_", "DNNL_", "ONEDNN_", "MALLOC_",
-)  # fmt: skip
-"""Beginnings of the names in an environment that libraries and drivers read and that hold no secret."""
+_HARMLESS = frozenset(
+    "PATH HOME TMPDIR TZ LANG LD_LIBRARY_PATH LD_PRELOAD XDG_CACHE_HOME "
+    "NVIDIA_VISIBLE_DEVICES NVIDIA_DRIVER_CAPABILITIES NVIDIA_TF32_OVERRIDE".split()
+)
+"""Names in an environment that libraries and drivers read and that hold no secret."""
+_HARMLESS_PREFIXES = tuple(
+    "LC_ CUDA_ TORCH_ PYTORCH_ CT2_ OMP_ MKL_ KMP_ GOMP_ OPENBLAS_ DNNL_ ONEDNN_ MALLOC_".split()
+)
+_SECRET = re.compile("KEY|TOKEN|SECRET|PASS|CREDENTIAL")
 _BOOT = (
     "import sys; from multiprocessing.connection import Connection; pipe = Connection(int(sys.argv[1])); "
     "sys.path[:] = pipe.recv(); from diarynotes.transcribe.process import _serve; _serve(pipe)"
@@ -70,7 +75,11 @@ class Facts:
 
 def pick_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """What an engine's process needs of an environment: no key, no password, no setting of ours."""
-    return {name: value for name, value in environment.items() if name.startswith(_HARMLESS)}
+    return {
+        name: value
+        for name, value in environment.items()
+        if (name in _HARMLESS or name.startswith(_HARMLESS_PREFIXES)) and not _SECRET.search(name)
+    }
 
 
 class ProcessEngine:
