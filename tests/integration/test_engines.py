@@ -14,7 +14,17 @@ import pytest
 from diarynotes.audio import decode
 from diarynotes.errors import NoSpeech
 from diarynotes.models import SAMPLE_RATE, Audio, Span, Transcript, Window
-from diarynotes.transcribe import ENGINES, Engine, Heard, open_engine, transcribe_recordings
+from diarynotes.transcribe import (
+    ENGINES,
+    Devices,
+    Engine,
+    Heard,
+    Opening,
+    Patience,
+    open_apart,
+    open_engine,
+    transcribe_recordings,
+)
 from diarynotes.transcribe.vad import find_speech
 
 SHARED = Path(__file__).parents[3] / "shared" / "audio"
@@ -37,12 +47,15 @@ def write_weights(folder: Path) -> None:
     torch.save({"dims": dims, "model_state_dict": model.state_dict()}, folder / "whisper" / "tiny.pt")
 
 
-@pytest.fixture(scope="module", params=[*ENGINES, "scripted"])
+@pytest.fixture(scope="module", params=[*ENGINES, "scripted", "whisper apart"])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    name, _, apart = request.param.partition(" ")
     models = tmp_path_factory.mktemp("models")
-    if request.param in ("whisper", "ctranslate2"):
+    if name in ("whisper", "ctranslate2"):
         write_weights(models)
-    engine = open_engine(request.param, model=None, models=models, language="en", workers=2)
+    opening = Opening(name, None, models, "en", 2)
+    cpu = Devices(("cpu",), lambda *_: None)
+    engine = open_apart(opening, devices=cpu, patience=Patience(), environment={}) if apart else opening.open()
     yield engine
     engine.close()
 
