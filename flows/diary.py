@@ -132,7 +132,7 @@ def diary(
                 shop.store.jobs.retry(report.ids, states=["waiting"])
             checks = _work_off(shop, report, wishes)
         except BaseException:
-            shop.stopping.set()  # tasks hand back what they have not begun, so that the runner can end
+            shop.stop()  # so that the runner, which waits for its tasks, can end
             raise
         shop.store.snapshot()
         publish_report(shop, report.ids, checks)

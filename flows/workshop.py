@@ -36,7 +36,6 @@ class Workshop:
         self._store: Store | None = None
         self._sandbox: Sandbox | None = None
         self._writers: dict[tuple[str, ...], tuple[Writer, ...]] = {}
-        self._engines: dict[tuple[str, str, str], Engine] = {}
         self._pooled: Engines | None = None
         self.landing = threading.Lock()
         """One landing at a time: two merges into one table of this process would only make one start over."""
@@ -111,14 +110,6 @@ class Workshop:
     def model_for(self, wishes: Wishes, priority: Priority, duration_s: float) -> str:
         """The name of what would hear it; recordings with the same one can share an engine's batches."""
         return self.engines.name_model(wishes, priority, duration_s)
-
-    def engine(self, wishes: Wishes) -> Engine:
-        """The engine for an ordinary recording, kept open until the workshop closes."""
-        key = (wishes.engine, wishes.model, wishes.language)
-        with self._lock:
-            if key not in self._engines:
-                self._engines[key] = self._closing.enter_context(self.engine_for(wishes, "normal", 0.0))
-            return self._engines[key]
 
     def writers(self, wishes: Wishes) -> tuple[Writer, ...]:
         """The chain of writers for these wishes, kept open."""

@@ -216,11 +216,10 @@ class EngineOutOfMemory(EngineFailed):
 
 
 class EngineClosed(DiarynotesError):
-    """The engine was closed on purpose while it was at work; nothing is wrong with the windows."""
+    """The engine was closed on purpose while it was at work; nobody is at fault, and nobody waits for another try."""
 
     code = "engine_closed"
     fault = "machine"
-    retryable = True
 
     def __init__(self, engine: str) -> None:
         super().__init__(engine)
