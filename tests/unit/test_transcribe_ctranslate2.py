@@ -180,6 +180,50 @@ def test_a_draw_is_the_same_at_every_call_and_beside_any_neighbour(weights: Path
     assert engine.decode([replace(warm[0], samples=warm[1].samples)])[0].text == drawn[1].text
 
 
+def test_the_end_mark_counts_as_in_openai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    import whisper as openai
+
+    path = write_checkpoint(tmp_path / "terse.pt")
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["model_state_dict"]["decoder.token_embedding.weight"][50257] *= 3
+    torch.save(checkpoint, path)
+    engine = Backend(path, tmp_path, device="cpu", quantization="float32", language="en")
+    windows = make_windows(*"abcd")
+    expected = openai.decode(
+        openai.load_model(str(path), device="cpu"),
+        log_mel(windows, 80),
+        openai.DecodingOptions(fp16=False, language="en"),
+    )
+
+    assert all(len(result.tokens) < 34 for result in expected)
+    assert greedy(engine, windows, monkeypatch) == [result.tokens for result in expected]
+    for text, result in zip(engine.decode(windows), expected, strict=True):
+        assert text.avg_logprob == pytest.approx(result.avg_logprob, abs=1e-3)
+
+
+def test_a_draw_is_scored_as_openai_scores_it(engine: Backend, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    import whisper as openai
+
+    window = replace(make_windows("a")[0], temperature=0.8)
+    (tokens,) = greedy(engine, [window], monkeypatch)
+    reference = openai.load_model(str(weights), device="cpu")
+    task = openai.decoding.DecodingTask(reference, openai.DecodingOptions(language="en", fp16=False))
+    said, total = list(task.initial_tokens), 0.0
+    with torch.no_grad():
+        heard = reference.embed_audio(log_mel([window], 80))
+        for token in tokens:
+            logits = reference.logits(torch.tensor([said]), heard)[:, -1]
+            for rule in task.logit_filters:
+                rule.apply(logits, torch.tensor([said]))
+            total += logits.log_softmax(-1)[0, token].item()
+            said.append(token)
+
+    (text,) = engine.decode([window])
+    assert text.avg_logprob == pytest.approx(total / (len(tokens) + 1), abs=1e-3)
+
+
 def test_log_mel_is_openais() -> None:
     import whisper as openai
 
