@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from diarynotes.errors import EngineClosed, EngineFailed, EngineOutOfMemory, ModelUnavailable
-from diarynotes.transcribe.process import Patience, ProcessEngine, measure_memory, pick_environment
+from diarynotes.transcribe.child import measure_memory, pick_environment
+from diarynotes.transcribe.process import Patience, ProcessEngine
 
 OPENING = """
 import sys, time

@@ -6,7 +6,8 @@ jobs or settings: who calls it stores what comes out.
 
 from __future__ import annotations
 
-from diarynotes.transcribe.choice import Choice as Choice  # callers need to know this package only
+from diarynotes.transcribe.child import pick_environment as pick_environment  # callers need to know this package only
+from diarynotes.transcribe.choice import Choice as Choice
 from diarynotes.transcribe.choice import ModelRule as ModelRule
 from diarynotes.transcribe.choice import choose_engine as choose_engine
 from diarynotes.transcribe.choice import choose_model as choose_model
@@ -27,7 +28,6 @@ from diarynotes.transcribe.pool import EnginePool as EnginePool
 from diarynotes.transcribe.pool import open_apart as open_apart
 from diarynotes.transcribe.preprocess import choose_steps as choose_steps
 from diarynotes.transcribe.process import Patience as Patience
-from diarynotes.transcribe.process import pick_environment as pick_environment
 from diarynotes.transcribe.recordings import HeardResult as HeardResult
 from diarynotes.transcribe.recordings import Second as Second
 from diarynotes.transcribe.recordings import Texts as Texts
