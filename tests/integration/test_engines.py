@@ -6,6 +6,7 @@ import itertools
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 
 from diarynotes.audio import decode
 from diarynotes.errors import NoSpeech
-from diarynotes.models import SAMPLE_RATE, Audio, Span, Transcript, Window
+from diarynotes.models import SAMPLE_RATE, Audio, Media, Span, Transcript, Window
 from diarynotes.transcribe import (
     ENGINES,
     Care,
@@ -29,6 +30,9 @@ from diarynotes.transcribe import (
 from diarynotes.transcribe.vad import find_speech
 
 SHARED = Path(__file__).parents[3] / "shared" / "audio"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "voice-notes"
+CREDULOUS = Care(doubt_below=0.0, untrusted_below=0.0)
+"""Of random weights, nothing is to be believed."""
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared audio is not beside the repository")
 
 
@@ -124,9 +128,7 @@ def test_recordings_become_transcripts_and_noise_does_not(engine: Engine) -> Non
     speech = [hear(path) for path in sorted((SHARED / "human").glob("spk1*.wav"))]
     noise = [hear(path) for path in sorted((SHARED / "not-speech").glob("*.wav"))]
 
-    credulous = Care(doubt_below=0.0, untrusted_below=0.0)  # of random weights, nothing is to be believed
-
-    found = dict(transcribe_recordings(engine, [*speech, *noise], care=credulous))
+    found = dict(transcribe_recordings(engine, [*speech, *noise], care=CREDULOUS))
 
     assert all(isinstance(found[item.recording_id], NoSpeech) for item in noise)
     for item in speech:
@@ -134,6 +136,42 @@ def test_recordings_become_transcripts_and_noise_does_not(engine: Engine) -> Non
         assert isinstance(transcript, Transcript)
         assert transcript.degraded == engine.degraded
         assert all(0 <= s.start_s < s.end_s <= item.audio.duration_s for s in transcript.segments)
+
+
+@pytest.fixture(scope="module")
+def quiet_hour() -> Heard:
+    """Two seconds of speech in an hour of faint noise."""
+    speech = load(EXAMPLES / "2026-05-23T09-15-00.wav")
+    begin_s = find_speech(speech)[0].start_s
+    pcm = np.random.default_rng(5).integers(-4, 5, 3600 * SAMPLE_RATE).astype(np.int16)
+    pcm[1800 * SAMPLE_RATE : 1802 * SAMPLE_RATE] += (speech.samples(begin_s, begin_s + 2.0) * 32767).astype(np.int16)
+    audio = Audio(pcm, speech.media)
+    return Heard("quiet hour", audio, find_speech(audio))
+
+
+@pytest.mark.slow
+def test_nothing_is_invented_around_two_seconds_of_speech_in_an_hour(engine: Engine, quiet_hour: Heard) -> None:
+    ((_, transcript),) = transcribe_recordings(engine, [quiet_hour], care=CREDULOUS)
+
+    assert isinstance(transcript, Transcript)
+    assert all(1799 < s.start_s < s.end_s < 1803 for s in transcript.segments)
+    assert any(reason.startswith("little speech") for reason in transcript.trust_reasons)
+
+
+def test_noise_of_any_colour_and_level_is_no_speech(engine: Engine) -> None:
+    rng = np.random.default_rng(6)
+    white = rng.normal(0, 1.0, 20 * SAMPLE_RATE)
+    spectrum = np.fft.rfft(white) / np.maximum(np.arange(len(white) // 2 + 1), 1) ** 0.5
+    colours = {"white": white, "pink": np.fft.irfft(spectrum), "red": np.cumsum(white - white.mean())}
+    noises = [
+        Heard(f"{name} {level}", Audio(pcm, Media("wav", "pcm_s16le", 20.0, SAMPLE_RATE, 1)), ())
+        for name, noise in colours.items()
+        for level in (30, 3000, 30_000)
+        if len(pcm := (noise / np.abs(noise).max() * level).astype(np.int16))
+    ]
+    heard = [replace(noise, spans=find_speech(noise.audio)) for noise in noises]
+
+    assert all(isinstance(result, NoSpeech) for _, result in transcribe_recordings(engine, heard, care=CREDULOUS))
 
 
 @needs_shared
