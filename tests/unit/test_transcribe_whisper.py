@@ -315,6 +315,14 @@ def test_time_marks_cut_the_tokens() -> None:
     assert list(cut_clips([], mark)) == []
 
 
+def test_a_batch_fits_into_the_memory_set_aside(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Backend(weights, device="cpu", precision="fp32").batch_size == 16
+
+    window_bytes = 2 * 2 * 1500 * 64 * 4  # layers, keys and values, frames, width, float32
+    monkeypatch.setattr(torch_model, "_find_room", lambda device: 5 * window_bytes)
+    assert Backend(weights, device="cpu", precision="fp32").batch_size == 5
+
+
 def test_the_cores_to_use_can_be_set(weights: Path) -> None:
     import torch
 

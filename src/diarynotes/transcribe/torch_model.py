@@ -19,8 +19,10 @@ from diarynotes.transcribe.torch_encoder import Encoder
 from diarynotes.transcribe.torch_layers import Kernels
 from diarynotes.transcribe.torch_weights import Checkpoint
 
-ENCODE_AT_ONCE = {"cpu": 4, "cuda": 32}
+ENCODE_AT_ONCE = {"cpu": 2, "cuda": 32}
 """Windows that pass through the encoder together: more only need memory once the device is busy."""
+MOST_AT_ONCE = {"cpu": 16, "cuda": 128}
+"""Windows that are decoded together at most: on a CPU more were not faster."""
 LOOK_EVERY = {"cpu": 1, "cuda": 8}
 """After how many tokens the finished rows leave the batch; asking a GPU makes it wait."""
 MOST_LANGUAGES = 5
@@ -49,6 +51,8 @@ class Model:
         self._kind = kernels.device.partition(":")[0]
         self._encoder = Encoder(checkpoint, kernels)
         self._decoder = Decoder(checkpoint, kernels)
+        room = _find_room(kernels.device) // self._decoder.window_bytes(self.dims.n_audio_ctx)
+        self.batch_size = max(1, min(MOST_AT_ONCE.get(self._kind, 1), room))
 
     def hear(self, windows: Sequence[Window], language: str | None) -> list[WindowText]:
         """The text of each window, in its own language, else in this one, else in the likeliest.
@@ -138,3 +142,10 @@ class Model:
         return get_tokenizer(
             self.dims.multilingual, num_languages=self.dims.languages, language=language, task="transcribe"
         )
+
+
+def _find_room(device: str) -> int:
+    """Bytes that what a batch hears may take: a third of what is free on a GPU, 1 GiB elsewhere."""
+    import torch
+
+    return torch.cuda.mem_get_info(device)[0] // 3 if device.startswith("cuda") else 1 << 30

@@ -54,7 +54,7 @@ class Backend:
         if threads:
             torch.set_num_threads(threads)
         self._model: Model | None = self._open(weights)
-        self.batch_size = 32 if self.device.startswith("cuda") else 16
+        self.batch_size = self._model.batch_size
         self.language = known_language(language, multilingual=self._model.dims.multilingual)
         self.settings = _describe(self.language if language else None, self.precision)
 
