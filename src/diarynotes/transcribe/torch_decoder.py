@@ -53,7 +53,8 @@ class Decoder:
 
     def window_bytes(self, frames: int) -> int:
         """What one row takes of the room that `make_room` gives."""
-        return len(self._blocks) * 2 * frames * self._embedding.shape[1] * self._embedding.element_size()
+        size: int = len(self._blocks) * 2 * frames * self._embedding.shape[1] * self._embedding.element_size()
+        return size
 
     def make_room(self, rows: int, frames: int) -> Any:
         """Room for what that many rows hear, (layers, 2, rows, heads, frames, width of a head): see `listen`."""
