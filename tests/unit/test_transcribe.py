@@ -153,7 +153,7 @@ def test_a_degraded_engine_marks_its_transcripts() -> None:
 
     assert isinstance(transcript, Transcript)
     assert transcript.degraded
-    assert transcript.trust <= 0.5
+    assert transcript.trust < 1
 
 
 def test_settings_of_the_engine_are_part_of_the_identity() -> None:

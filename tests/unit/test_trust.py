@@ -91,8 +91,14 @@ def test_little_speech_in_a_long_recording_is_suspicious() -> None:
     assert rules(reasons) == ["little speech"]
 
 
-def test_a_simple_engine_is_trusted_half() -> None:
+def test_a_simple_engine_is_trusted_half_or_as_far_as_it_trusts_itself() -> None:
+    sure = spoken(*SENTENCES[:2], avg_logprob=-0.1)
+    unsure = spoken(*SENTENCES[:2], avg_logprob=-1.5)
+
     assert judge(spoken(*SENTENCES), degraded=True)[0] == 0.5
+    assert judge(sure, degraded=True)[0] == pytest.approx(0.905, abs=0.001)
+    assert judge(unsure, degraded=True)[0] == pytest.approx(0.223, abs=0.001)
+    assert rules(judge(unsure, degraded=True)[1]) == ["degraded"]
 
 
 def test_reasons_hold_no_word_of_the_diary() -> None:

@@ -34,7 +34,7 @@ LEAST_OVERLAP = 0.3
 MOST_UNHEARD = 0.1
 """A larger share of the speech without any text means that something is missing (own choice)."""
 DEGRADED_TRUST = 0.5
-"""What is left for an engine that gives no measure of its confidence and errs in a third of the words."""
+"""What is left for a simple engine that gives no measure of its confidence."""
 
 UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km", "bo"})
 """Languages written without spaces, where words cannot be counted so simply."""
@@ -91,11 +91,10 @@ def score(
         *_speech(speech_s, duration_s),
         *_rate(segments, speech_s, language),
         *_repetition(segments),
-        *_confidence(segments),
+        *(_simple_engine(segments) if degraded else _confidence(segments)),
         *_phantoms(segments),
         *_misplaced(placed),
         *_unheard(placed),
-        *_engine(degraded),
     )
     return round(math.prod(part for part, _ in verdicts), 3), tuple(reason for _, reason in verdicts)
 
@@ -136,9 +135,15 @@ def compression_ratio(text: str) -> float:
     return len(data) / len(zlib.compress(data)) if data else 0.0
 
 
-def _engine(degraded: bool) -> Iterator[Verdict]:
-    if degraded:
+def _simple_engine(segments: Sequence[Segment]) -> Iterator[Verdict]:
+    """Of a simple engine that knows its own doubt, the share of words that is likely right is what is left."""
+    known = [(math.exp(s.avg_logprob), len(s.text.split())) for s in segments if s.avg_logprob is not None]
+    words = sum(count for _, count in known)
+    if not words:
         yield DEGRADED_TRUST, "degraded: a simple engine heard this, so expect many wrong words"
+        return
+    right = sum(share * count for share, count in known) / words
+    yield min(right, 1.0), f"degraded: a simple engine heard this, and {1 - right:.0%} of the words are likely wrong"
 
 
 def _speech(speech_s: float, duration_s: float) -> Iterator[Verdict]:

@@ -64,11 +64,14 @@ def speech_probabilities(audio: Audio, *, block: int = BLOCK) -> NDArray[np.floa
     """
     session = _session()
     h = c = np.zeros((1, 1, 128), np.float32)
-    found: list[NDArray[np.float32]] = []
+    # laid out beforehand: small arrays kept from every block would pin hundreds of megabytes of freed memory
+    found = np.empty(-(-len(audio.pcm) // FRAME), np.float32)
+    done = 0
     for frames in _blocks(audio, block):
         probabilities, h, c = session.run(None, {"input": frames, "h": h, "c": c})
-        found.append(probabilities.reshape(-1))
-    return np.concatenate(found) if found else np.zeros(0, np.float32)
+        found[done : done + len(frames)] = probabilities.reshape(-1)
+        done += len(frames)
+    return found
 
 
 def _blocks(audio: Audio, block: int) -> Iterator[NDArray[np.float32]]:
