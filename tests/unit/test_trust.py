@@ -103,9 +103,10 @@ def test_a_simple_engine_is_trusted_half_or_as_far_as_it_trusts_itself() -> None
 
 def test_reasons_hold_no_word_of_the_diary() -> None:
     secret = "Margarethe Margarethe Margarethe Margarethe Margarethe Margarethe Margarethe Margarethe"
-    _, reasons = judge(spoken(*[secret] * 9, avg_logprob=-2.0, no_speech=0.9, pace_s=0.4), degraded=True)
+    said = spoken(*[secret] * 9, avg_logprob=-2.0, no_speech=0.9, pace_s=0.4)
+    reasons = (*judge(said)[1], *judge(said, degraded=True)[1])
 
-    assert len(reasons) >= 4
+    assert len(set(map(str.casefold, rules(reasons)))) >= 5
     assert "margarethe" not in " ".join(reasons).casefold()
 
 
