@@ -144,7 +144,8 @@ class Span:
 class Window:
     """At most 30 s of one recording that hold speech: `samples` float32 (samples,), starting at `start_s`.
 
-    `spans` are the stretches of speech inside, in seconds from the recording's beginning. How it is to be heard:
+    `spans` are the stretches of speech inside, in seconds from the recording's beginning; long silences between them
+    are cut down in `samples` (`transcribe.windows.lay_spans` says where they lie there). How it is to be heard:
     `language` is an ISO 639 code (None: as the engine finds it), `terms` are names and words that may come up in it,
     `temperature` is 0 for the likeliest text and up to 1 for a draw from the likely ones, the same at every call.
     """
@@ -157,10 +158,6 @@ class Window:
     language: str | None = None
     terms: tuple[str, ...] = ()
     temperature: float = 0.0
-
-    @property
-    def end_s(self) -> float:
-        return self.start_s + len(self.samples) / SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from diarynotes.testing import ScriptedEngine
 from diarynotes.transcribe import Heard, open_engine, transcribe_recordings
 
 
-def make_heard(recording_id: str, *lengths_s: float, gap_s: float = 5.0) -> Heard:
+def make_heard(recording_id: str, *lengths_s: float, gap_s: float = 11.0) -> Heard:
     """A recording with spans of these lengths, too far apart to share a window."""
     spans, at = [], 0.0
     for length_s in lengths_s:

@@ -136,7 +136,7 @@ def test_plain_text_in_a_window_is_not_doubted() -> None:
         heard("I walked to the river this morning.", avg_logprob=-1.5),
         heard("Thanks for watching!", avg_logprob=-0.1),
         heard("word " * 80, avg_logprob=-0.1),
-        heard("in the pause", Piece(4.1, 5.4, "in the pause", -0.1), avg_logprob=-0.1),
+        heard("in the pause", Piece(4.05, 4.95, "in the pause", -0.1), avg_logprob=-0.1),
     ],
 )
 def test_signs_of_a_failed_decoding_are_doubted(text: WindowText) -> None:
@@ -144,7 +144,7 @@ def test_signs_of_a_failed_decoding_are_doubted(text: WindowText) -> None:
 
 
 def test_text_that_is_put_where_nobody_speaks_is_suspicious() -> None:
-    placed = (Piece(0.0, 4.2, "I walked to the river"), Piece(4.1, 5.4, "and then some"))
+    placed = (Piece(0.0, 4.2, "I walked to the river"), Piece(4.05, 4.95, "and then some"))
     text = heard("I walked to the river and then some", *placed)
 
     trust, reasons = score(spoken("I walked to the river", "and then some"), [(SPANS, text)], speech_s=8, duration_s=9)

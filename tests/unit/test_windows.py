@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diarynotes.models import SAMPLE_RATE, Audio, Media, Piece, Segment, Span, Window, WindowText
-from diarynotes.transcribe.windows import BRIDGE_S, WINDOW_S, cut_window, group_spans, place_text
+from diarynotes.transcribe.windows import (
+    BRIDGE_S,
+    KEPT_S,
+    SNAP_S,
+    WINDOW_S,
+    cut_window,
+    group_spans,
+    lay_spans,
+    place_text,
+)
 
 
 def make_audio(duration_s: float) -> Audio:
@@ -35,22 +44,46 @@ def any_spans(draw: st.DrawFn) -> tuple[Span, ...]:
 @given(any_spans())
 def test_windows_hold_all_spans_in_order_and_keep_the_limits(spans: tuple[Span, ...]) -> None:
     audio = make_audio(spans[-1].end_s if spans else 1.0)
+    groups = group_spans(spans)
 
-    windows = [cut_window("r", n, audio, group) for n, group in enumerate(group_spans(spans))]
-
-    assert tuple(span for window in windows for span in window.spans) == spans
-    assert [window.number for window in windows] == list(range(len(windows)))
-    for window in windows:
+    assert tuple(span for group in groups for span in group) == spans
+    for number, group in enumerate(groups):
+        window = cut_window("r", number, audio, group)
+        places = lay_spans(group)
         assert len(window.samples) <= WINDOW_S * SAMPLE_RATE
-        assert window.start_s == window.spans[0].start_s
-        assert window.end_s == pytest.approx(window.spans[-1].end_s)
-        assert all(b.start_s - a.end_s <= BRIDGE_S for a, b in itertools.pairwise(window.spans))
+        assert len(window.samples) == round(places[-1].end_s * SAMPLE_RATE)
+        assert window.start_s == group[0].start_s
+        assert all(b.start_s - a.end_s <= BRIDGE_S for a, b in itertools.pairwise(group))
+        assert all(b.start_s - a.end_s <= KEPT_S + 1e-9 for a, b in itertools.pairwise(places))
+
+
+@given(any_spans())
+def test_the_sound_of_every_span_lies_where_it_is_laid(spans: tuple[Span, ...]) -> None:
+    audio = make_audio(spans[-1].end_s if spans else 1.0)
+
+    for group in group_spans(spans):
+        window = cut_window("r", 0, audio, group)
+        for span, place in zip(group, lay_spans(group), strict=True):
+            start, stop = round(place.start_s * SAMPLE_RATE), round(place.end_s * SAMPLE_RATE)
+            assert np.array_equal(window.samples[start:stop], audio.samples(span.start_s, span.end_s))
 
 
 @given(any_spans())
 def test_no_two_neighbouring_windows_would_fit_in_one(spans: tuple[Span, ...]) -> None:
     for a, b in itertools.pairwise(group_spans(spans)):
-        assert b[0].end_s - a[0].start_s > WINDOW_S - 1e-6 or b[0].start_s - a[-1].end_s > BRIDGE_S
+        together = lay_spans([*a, b[0]])[-1].end_s
+        assert together > WINDOW_S - 1e-6 or b[0].start_s - a[-1].end_s > BRIDGE_S
+
+
+@given(any_spans())
+def test_a_piece_for_each_span_comes_back_at_its_time(spans: tuple[Span, ...]) -> None:
+    for group in group_spans(spans):
+        pieces = tuple(Piece(place.start_s, place.end_s, "word") for place in lay_spans(group))
+        placed = place_text(group, WindowText("words", pieces))
+        assert len(placed) == len(group)
+        for segment, span in zip(placed, group, strict=True):
+            if span.end_s - span.start_s > 2 * SNAP_S:  # a shorter one may be taken for a neighbour's edge
+                assert span.start_s - SNAP_S <= segment.start_s <= span.start_s + SNAP_S
 
 
 def test_a_window_holds_the_samples_of_its_time() -> None:
@@ -62,10 +95,39 @@ def test_a_window_holds_the_samples_of_its_time() -> None:
     assert np.array_equal(window.samples, audio.pcm[16000:36000] / np.float32(32768))
 
 
-def test_a_long_silence_is_not_bridged() -> None:
-    groups = group_spans([Span(0, 5), Span(6, 7), Span(7 + BRIDGE_S + 0.1, 12)])
+def test_a_silence_is_cut_down_to_what_is_next_to_speech() -> None:
+    audio = make_audio(12.0)
 
-    assert groups == [(Span(0, 5), Span(6, 7)), (Span(7 + BRIDGE_S + 0.1, 12),)]
+    window = cut_window("r", 0, audio, (Span(1.0, 2.0), Span(8.0, 9.0)))
+
+    kept = np.concatenate([audio.samples(1.0, 2.5), audio.samples(7.5, 9.0)])
+    assert np.array_equal(window.samples, kept)
+    assert lay_spans(window.spans) == (Span(0.0, 1.0), Span(2.0, 3.0))
+
+
+@pytest.mark.parametrize(
+    ("piece", "segment"),
+    [
+        ((0.0, 1.0), (1.0, 2.0)),
+        ((2.0, 3.0), (8.0, 9.0)),
+        ((0.0, 3.0), (1.0, 9.0)),
+        ((0.1, 1.4), (1.0, 2.0)),  # a little into the silence after it
+        ((1.6, 2.9), (8.0, 9.0)),  # or before it
+        ((2.6, 3.0), (8.6, 9.0)),
+    ],
+)
+def test_times_in_a_window_are_times_of_the_recording_again(
+    piece: tuple[float, float], segment: tuple[float, float]
+) -> None:
+    (placed,) = place_text((Span(1.0, 2.0), Span(8.0, 9.0)), WindowText("a", (Piece(*piece, "a"),)))
+
+    assert (placed.start_s, placed.end_s) == pytest.approx(segment)
+
+
+def test_a_long_silence_is_not_bridged() -> None:
+    groups = group_spans([Span(0, 5), Span(6, 7), Span(7 + BRIDGE_S + 0.1, 22)])
+
+    assert groups == [(Span(0, 5), Span(6, 7)), (Span(7 + BRIDGE_S + 0.1, 22),)]
 
 
 def test_a_window_says_how_it_is_to_be_heard() -> None:
@@ -104,7 +166,7 @@ def test_pieces_inside_one_span_keep_their_times() -> None:
 def test_a_piece_in_the_silence_moves_to_speech() -> None:
     window = make_window((10.0, 12.0), (13.9, 15.0))
 
-    (segment,) = place_text(window.spans, WindowText("a", (Piece(2.8, 3.1, "a"),)))
+    (segment,) = place_text(window.spans, WindowText("a", (Piece(2.6, 2.9, "a"),)))
 
     assert (segment.start_s, segment.end_s) == (13.9, 15.0)
 

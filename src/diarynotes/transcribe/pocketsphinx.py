@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from diarynotes.errors import BadSettings, EngineFailed, NotInstalled
 from diarynotes.models import SAMPLE_RATE, Piece, Span, Window, WindowText
 from diarynotes.sandbox import Sandbox
+from diarynotes.transcribe.windows import lay_spans
 
 PACE_LIMIT = 10.0
 """How many times its own length a span may take to decode before its worker counts as hung."""
@@ -57,7 +58,7 @@ class Backend:
         `avg_logprob` is the logarithm of the words' mean probability: the share of them that is likely right. What a
         window wishes is not heeded: the only language is English, the model knows no new words, and draws nothing.
         """
-        spans = [_cut(window, span) for window in windows for span in window.spans]
+        spans = [_cut(window, span) for window in windows for span in lay_spans(window.spans)]
         limit_s = max((_limit_s(samples) for samples in spans), default=0.0)
         heard = self._sandbox.map(hear_words, (samples.tobytes() for samples in spans), wall_s=limit_s)
         words = iter([self._check(answer) for answer in heard])
@@ -77,16 +78,16 @@ def _limit_s(samples: NDArray[Any]) -> float:
     return SHORTEST_LIMIT_S + PACE_LIMIT * len(samples) / SAMPLE_RATE
 
 
-def _cut(window: Window, span: Span) -> NDArray[np.int16]:
-    """The samples of one span as the decoder reads them, shape (samples,)."""
-    start, stop = (round((time_s - window.start_s) * SAMPLE_RATE) for time_s in (span.start_s, span.end_s))
+def _cut(window: Window, place: Span) -> NDArray[np.int16]:
+    """The samples at a place in a window, s from its beginning, as the decoder reads them, shape (samples,)."""
+    start, stop = (round(time_s * SAMPLE_RATE) for time_s in (place.start_s, place.end_s))
     return np.clip(np.round(window.samples[start:stop] * 32768.0), -32768, 32767).astype(np.int16)
 
 
 def _text(window: Window, heard: Sequence[Words]) -> WindowText:
     pieces = tuple(
-        Piece(span.start_s - window.start_s, span.end_s - window.start_s, _join(words), _confidence(words))
-        for span, words in zip(window.spans, heard, strict=True)
+        Piece(place.start_s, place.end_s, _join(words), _confidence(words))
+        for place, words in zip(lay_spans(window.spans), heard, strict=True)
         if words
     )
     every = [word for words in heard for word in words]

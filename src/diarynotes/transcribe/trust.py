@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from diarynotes.models import Piece, Segment, Span, WindowText
+from diarynotes.transcribe.windows import lay_spans
 
 COMPRESSION_LIMIT = 2.4
 """Text that zlib packs better than this repeats itself (Whisper's paper, section 4.5; transcribe.py)."""
@@ -198,8 +199,8 @@ def _misplaced(placed: Sequence[Placed]) -> Iterator[Verdict]:
 
 def _speech_share(spans: Sequence[Span], piece: Piece) -> float:
     """How much of the time that an engine gives a piece of text holds speech, 0 to 1."""
-    start_s, end_s = (spans[0].start_s + edge_s for edge_s in (piece.start_s, piece.end_s))
-    inside_s = sum(max(0.0, min(span.end_s, end_s) - max(span.start_s, start_s)) for span in spans)
+    start_s, end_s = piece.start_s, piece.end_s
+    inside_s = sum(max(0.0, min(span.end_s, end_s) - max(span.start_s, start_s)) for span in lay_spans(spans))
     return inside_s / (end_s - start_s) if end_s > start_s else 1.0
 
 
