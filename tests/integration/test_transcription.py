@@ -77,7 +77,7 @@ def make_note(path: Path, *, minutes: float = 0.0, seed: int = 0) -> Path:
         speech = np.frombuffer(file.readframes(file.getnframes()), np.int16)
         rate = file.getframerate()
     assert rate == SAMPLE_RATE
-    gap = np.random.default_rng(seed).integers(-3, 3, 3 * SAMPLE_RATE).astype(np.int16)
+    gap = np.random.default_rng(seed).integers(-3, 3, 11 * SAMPLE_RATE).astype(np.int16)
     times = max(1, round(minutes * 60 * SAMPLE_RATE / (len(speech) + len(gap))))
     path.parent.mkdir(exist_ok=True)
     with wave.open(str(path), "wb") as file:
