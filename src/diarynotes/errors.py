@@ -6,9 +6,21 @@ every error survives pickling.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 Fault = Literal["recording", "user", "service", "machine", "bug"]
+WriterFailure = Literal[
+    "rate_limit",
+    "overload",
+    "timeout",
+    "quota",
+    "auth",
+    "context_too_long",
+    "refusal",
+    "bad_output",
+    "misconfigured",
+    "unavailable",
+]
 
 
 class DiarynotesError(Exception):
@@ -230,15 +242,27 @@ class EngineClosed(DiarynotesError):
 
 
 class WriterFailed(DiarynotesError):
-    """A writer gave no usable note; the chain goes on with the next one."""
+    """A writer gave no usable note; the chain goes on with the next one.
+
+    `kind` says what happened, which decides what is done about that writer (`diary.api_errors.REMEDIES`);
+    `retry_after_s` is how long the service asked to be left alone; `usage` is what its calls used all the same
+    (`models.Usage`), because a failed call may be billed.
+    """
 
     code = "writer_failed"
     fault = "service"
     retryable = True
 
-    def __init__(self, writer: str, why: str) -> None:
-        super().__init__(writer, why)
-        self.writer, self.why = writer, why
+    def __init__(
+        self,
+        writer: str,
+        why: str,
+        kind: WriterFailure = "unavailable",
+        retry_after_s: float | None = None,
+        usage: tuple[Any, ...] = (),
+    ) -> None:
+        super().__init__(writer, why, kind, retry_after_s, usage)
+        self.writer, self.why, self.kind, self.retry_after_s, self.usage = writer, why, kind, retry_after_s, usage
 
     def __str__(self) -> str:
         return f"The writer {self.writer} failed: {self.why}."

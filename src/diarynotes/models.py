@@ -261,13 +261,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one call to a model used."""
+    """What one call to a model used; `cached_tokens` of the `input_tokens` were told to come from its cache."""
 
     provider: str
     model: str
     input_tokens: int = 0
     output_tokens: int = 0
     seconds: float = 0.0
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ _usages: Any = UsageRow.__table__  # type: ignore[attr-defined]
 _RECORDING = [field.name for field in fields(Recording)]
 _TRANSCRIPT = [field.name for field in fields(Transcript)]
 _NOTE = [field.name for field in fields(DiaryNote) if field.name != "findings"]
-_USAGE = [field.name for field in fields(Usage)]
+_USAGE = [field.name for field in fields(Usage) if field.name != "cached_tokens"]  # has no column
 
 
 def _upsert(table: Any, columns: Sequence[str], **computed: Any) -> Any:

@@ -1,0 +1,182 @@
+"""What went wrong with a call to a model, sorted once, and what is to be done about each kind.
+
+Knows statuses and phrases of the vendors' answers, but no vendor's library beyond the HTTP client that all of them use;
+retries nothing. What a server wrote never gets into a message: it may quote the request, which is somebody's diary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import MappingProxyType
+from typing import Any
+
+import httpx2
+
+from diarynotes.errors import WriterFailed, WriterFailure
+from diarynotes.models import Usage
+
+_LONGEST_WAIT_S = 24 * 3600.0
+"""A server that asks for more is taken at a day; nobody waits longer without asking again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """Whether the same call may be tried again, and for how long (s) everybody leaves that writer alone after it."""
+
+    retryable: bool
+    cool_down_s: float
+    reason: str
+
+
+REMEDIES: Mapping[WriterFailure, Remedy] = MappingProxyType(
+    {
+        "rate_limit": Remedy(True, 20, "limits count by the minute; Retry-After, where sent, says it better"),
+        "overload": Remedy(True, 30, "the service sheds load; more calls make it worse"),
+        "timeout": Remedy(True, 30, "slow for one is slow for all, and each try costs a full wait"),
+        "unavailable": Remedy(True, 30, "a restart or a broken line is over within seconds or lasts for long"),
+        "quota": Remedy(False, 3600, "used up until somebody pays or the month turns; ask once an hour"),
+        "auth": Remedy(False, 900, "a person must change the key; every call until then fails the same way"),
+        "misconfigured": Remedy(False, 900, "a person must change the model or the address"),
+        "context_too_long": Remedy(False, 0, "about this transcript, not about the service"),
+        "refusal": Remedy(False, 0, "about this transcript; asked again, it mostly refuses again"),
+        "bad_output": Remedy(False, 0, "the answer was already sent back once to be mended"),
+    }
+)
+
+_SIGNS: tuple[tuple[WriterFailure, tuple[str, ...]], ...] = (
+    (
+        "context_too_long",
+        (
+            "context_length_exceeded",  # OpenAI, code
+            "maximum context length",  # OpenAI, vLLM
+            "exceed_context_size",  # llama.cpp's server, type
+            "exceeds the available context",  # llama.cpp's server
+            "prompt is too long",  # Anthropic
+            "exceed context limit",  # Anthropic
+            "too large for model",  # Mistral
+            "context window",
+            "string_above_max_length",  # OpenAI, code
+        ),
+    ),
+    (
+        "quota",
+        ("insufficient_quota", "billing_hard_limit", "billing_not_active", "credit balance", "payment required"),
+    ),
+    ("refusal", ("content_filter", "content_policy", "content management policy", "invalid_prompt")),
+)
+"""Phrases, in lower case, by which vendors tell apart what they send under the same status."""
+
+_STATUSES: Mapping[int, WriterFailure] = MappingProxyType(
+    {
+        401: "auth",
+        402: "quota",
+        403: "auth",
+        408: "timeout",
+        413: "context_too_long",
+        429: "rate_limit",
+        503: "overload",
+        504: "timeout",
+        522: "timeout",  # Cloudflare: the server behind it did not answer
+        524: "timeout",
+        529: "overload",  # Anthropic
+    }
+)
+_WHYS: Mapping[WriterFailure, str] = MappingProxyType(
+    {
+        "rate_limit": "it takes no more calls for now",
+        "overload": "it is overloaded",
+        "timeout": "it did not answer in time",
+        "quota": "the account is used up; add credit or raise its limit",
+        "auth": "it does not accept the key; check it, and what it may do",
+        "context_too_long": "the transcript is too long for the model; lower context_tokens or take a larger model",
+        "refusal": "it refused to write this note",
+        "bad_output": "its answer is no note",
+        "misconfigured": "it does not know this model or address, or not this way of asking",
+        "unavailable": "it cannot be reached or broke off",
+    }
+)
+
+
+class BadAnswer(httpx2.ReadError):
+    """An answer that is not read to its end on purpose: too large, or packed in a way that was not asked for."""
+
+
+class AnswerCut(WriterFailed):
+    """The answer was longer than the model may write, so it breaks off; a shorter part of the speech may fit."""
+
+
+def remedy_for(error: WriterFailed) -> Remedy:
+    """What to do about a failure; a wait that the service asked for goes before the table's."""
+    remedy = REMEDIES[error.kind]
+    if error.retry_after_s is None or not remedy.retryable:
+        return remedy
+    return Remedy(True, error.retry_after_s, "the service said so")
+
+
+def failure(writer: str, kind: WriterFailure, *, detail: str = "", usage: tuple[Usage, ...] = ()) -> WriterFailed:
+    """The error of a kind in its own words; `detail` is ours too, never a server's."""
+    return WriterFailed(writer, f"{_WHYS[kind]}{f' ({detail})' if detail else ''}", kind, None, usage)
+
+
+def sort_error(writer: str, error: Exception) -> WriterFailed:
+    """The `WriterFailed` for what an SDK raised: by the answer's status and words, else by how the connection broke."""
+    response = getattr(error, "response", None)
+    if isinstance(response, httpx2.Response):
+        return _sort_answer(writer, response)
+    causes = list(_chain(error))
+    if any(isinstance(cause, BadAnswer) for cause in causes):
+        return failure(writer, "bad_output", detail="the answer is too large or packed")
+    if any(isinstance(cause, httpx2.TimeoutException) for cause in causes):
+        return failure(writer, "timeout")
+    return failure(writer, "unavailable", detail=type(causes[-1]).__name__)
+
+
+def sort_status(status: int, text: str) -> WriterFailure:
+    """The kind of failure that an HTTP status and the body's words tell of."""
+    lowered = text[:20_000].lower()
+    if status in (400, 402, 403, 413, 422, 429, 500):
+        for kind, phrases in _SIGNS:
+            if any(phrase in lowered for phrase in phrases):
+                return kind
+    return _STATUSES.get(status, "unavailable" if status >= 500 else "misconfigured")
+
+
+def read_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a server asks to wait, from 0 to a day; None where it does not say, or says nonsense.
+
+    Retry-After is a number of seconds or a date (RFC 9110, 10.2.3); a date counts from the server's own Date, so that
+    clocks may differ.
+    """
+    value = headers.get("retry-after", "").strip()
+    try:
+        wait_s = float(value)
+    except ValueError:
+        then, now = _read_date(value), _read_date(headers.get("date", "")) or datetime.now(UTC)
+        wait_s = (then - now).total_seconds() if then else math.nan
+    return None if math.isnan(wait_s) else min(max(wait_s, 0.0), _LONGEST_WAIT_S)
+
+
+def _sort_answer(writer: str, response: httpx2.Response) -> WriterFailed:
+    kind = sort_status(response.status_code, response.text)
+    sorted_error = failure(writer, kind, detail=f"HTTP {response.status_code}")
+    return WriterFailed(writer, sorted_error.why, kind, read_retry_after(response.headers))
+
+
+def _read_date(value: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _chain(error: BaseException | Any) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
