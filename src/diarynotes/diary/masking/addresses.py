@@ -1,0 +1,111 @@
+"""Finds postal addresses by the words for streets in English, German, French and Spanish.
+
+Takes a street only with its house number or behind a word such as "live on": a street alone is a place, and places
+stay. Knows no maps, so "10 Downing" without its "Street" is not seen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from diarynotes.diary.masking.number_words import number_pattern
+from diarynotes.diary.masking.spans import Hit
+
+_STREETS = (
+    "street avenue road lane boulevard drive court crescent terrace close gardens grove highway mews parkway square "
+    "place row walk way circle hill park alley"
+)
+_SHORT = r"(?:St|Rd|Ave|Ln|Blvd|Dr|Ct|Pl|Sq|Hwy|Pkwy)\b\.?"
+_SURE = frozenset("street avenue road boulevard crescent mews parkway highway".split())
+"""Words that need no capitals to be read as a street's."""
+_NO_STREET = frozenset(
+    "minute minutes hour hours mile miles kilometer kilometers kilometre meter meters metre metres day days week weeks "
+    "month months year years more less long short big small little wide narrow new old other different last first "
+    "second third next way lane the a an and or of in on at to from for with my our their his her this that these "
+    "those cars people one two three times percent dollars euros pounds am pm o'clock off busy main side back whole "
+    "half good bad dirt country major minor hard easy rough quiet parallel separate".split()
+)
+_NAME_EN = r"[^\W\d_][\w'’.-]*"
+_CITY = r"(?:,?\s+(?:in\s+)?[A-ZÄÖÜ][\w'’-]+(?:\s[A-Z][\w'’-]+){0,2})?"
+_UNIT = (
+    r"(?:,?\s+(?:apartment|apt\.?|flat|unit|suite|floor|number|#)\s?"
+    r"(?:[A-Z]?\d+[A-Z]?|[a-zA-Z]\b|{number}(?:[ -]{number})?))?"
+)
+_ZIP = r"(?:,?\s+(?:[A-Z]{2}\s+)?\d{5}(?:-\d{4})?\b|,?\s+[A-Z]{1,2}\d[A-Z\d]?\s?\d[A-Z]{2}\b)"
+_TAIL = rf"(?:{_CITY}(?:,?\s+[A-Z][a-z]+)?{_ZIP})?"
+_POSTCODE = re.compile(r"\b[A-Z]{1,2}\d[A-Z\d]?\s\d[A-BD-HJLNP-UW-Z]{2}\b")
+_STATE_ZIP = re.compile(r"\b[A-Z][a-z]+(?:\s[A-Z][a-z]+)?,\s[A-Z]{2}\s\d{5}(?:-\d{4})?\b")
+_BOX = re.compile(
+    r"\b(?:p\.?\s?o\.?\s?box|postfach|boîte postale|apartado(?: postal| de correos)?)\s+\d[\d ]*\d\b", re.IGNORECASE
+)
+_LIVES = re.compile(
+    r"\b(?i:lives?|living|moved|address is|staying|reside[sd]?)\s+(?:on|at|in|to)?\s?(?P<street>"
+    r"(?:[A-Z][\w'’-]+\s){1,3}"
+    r"(?:Street|Avenue|Road|Lane|Boulevard|Drive|Court|Crescent|Terrace|Close|Mews|Grove))\b"
+)
+_GERMAN_STREET = (
+    r"(?:[A-ZÄÖÜ][\w-]*(?:straße|strasse|str\.|weg|allee|platz|gasse|ring|damm|ufer|chaussee|steig|pfad)"
+    r"|(?:[A-ZÄÖÜ][\w-]+(?:er|e|en)\s|Am\s|An der\s|Im\s|Straße des\s)"
+    r"(?:Straße|Strasse|Weg|Allee|Platz|Gasse|Ring|Damm|Ufer))"
+)
+_FRENCH_STREET = (
+    r"(?:rue|avenue|boulevard|place|impasse|chemin|allée|quai|route|cours|square|passage)\s+"
+    r"(?:(?:de\s+la|de\s+l['’]|des?|du|d['’]|la|le|les)\s*)?[^\W\d_][\w'’-]*(?:[\s-](?:(?:de|du|des|la)\s)?[A-ZÀ-Ý][\w'’-]*){0,3}"
+)
+_SPANISH_STREET = (
+    r"(?:calle|avenida|avda\.?|plaza|paseo|carrera|camino|c/)\s*(?:(?:de\s+los|de\s+las|de\s+la|del|de|la|los|las)\s+)?"
+    r"[^\W\d_][\w'’-]*(?:\s(?:(?:de|del|la)\s)?[A-ZÁÉÍÓÚÑ][\w'’-]*){0,3}"
+)
+
+
+def find_addresses(text: str, *, language: str) -> Iterator[Hit]:
+    """Streets with their numbers, with flat, town and postcode where they follow; postcodes and boxes alone."""
+    for match in _english(language).finditer(text):
+        if _is_english_street(match):
+            yield _hit(match.start(), match.end(), text)
+    for pattern in (*_foreign(language), _POSTCODE, _STATE_ZIP, _BOX):
+        for match in pattern.finditer(text):
+            yield _hit(match.start(), match.end(), text)
+    for match in _LIVES.finditer(text):
+        yield _hit(match.start("street"), match.end("street"), text)
+
+
+def _hit(start: int, end: int, text: str) -> Hit:
+    end = start + len(text[start:end].rstrip(" ,.\n"))
+    return Hit(start, end, "ADDRESS", " ".join(re.findall(r"\w+", text[start:end].casefold())))
+
+
+def _is_english_street(match: re.Match[str]) -> bool:
+    names = match["name"].split()
+    if any(name.lower().strip(".,") in _NO_STREET for name in names):
+        return False
+    if match["short"]:
+        return all(name[0].isupper() for name in names)
+    kind = match["kind"]
+    return kind.lower() in _SURE or (kind[0].isupper() and names[0][0].isupper()) or not match["number"][0].isalpha()
+
+
+@cache
+def _english(language: str) -> re.Pattern[str]:
+    word = number_pattern(language)
+    number = rf"(?:\d{{1,5}}(?:\s?[a-cA-C]\b)?|{word}(?:[ -](?:hundred|{word})){{0,3}})"
+    unit = _UNIT.replace("{number}", word)
+    kinds = "|".join(_STREETS.split())
+    return re.compile(
+        rf"(?<![\w.,:$€£])(?i:(?P<number>{number})),?\s(?P<name>{_NAME_EN}(?:\s{_NAME_EN}){{0,2}}?)\s"
+        rf"(?:(?P<kind>(?i:{kinds}))\b|(?P<short>{_SHORT}))(?i:{unit}){_TAIL}"
+    )
+
+
+@cache
+def _foreign(language: str) -> tuple[re.Pattern[str], ...]:
+    word = number_pattern(language)
+    number = rf"(?:\d{{1,4}}(?:\s?[a-e]\b|\s(?:bis|ter)\b)?|(?i:{word}(?:[ -]{word}){{0,3}}))"
+    town = r"(?:,?\s+(?:in\s+)?(?:[A-Z]-)?\d{4,5}(?:\s[A-ZÀ-Ý][\w'’-]+(?:\s[A-Z][\w'’-]+)?)?)?"
+    return (
+        re.compile(rf"\b{_GERMAN_STREET}\s(?:Nummer\s|Nr\.?\s)?{number}\b{town}"),
+        re.compile(rf"\b{number},?\s(?i:{_FRENCH_STREET}){town}"),
+        re.compile(rf"\b(?i:{_SPANISH_STREET}),?\s(?:(?:número|nº|n\.º)\s)?{number}\b{town}"),
+    )

@@ -1,0 +1,167 @@
+"""Finds emails, URLs and IP addresses, written and as they are said ("john dot smith at gmail dot com").
+
+Knows the common endings of domains, not all of them, and the words for "at" and "dot" in four languages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from ipaddress import ip_address
+
+from diarynotes.diary.lists import given_names
+from diarynotes.diary.masking.number_words import number_pattern, number_words, read_number
+from diarynotes.diary.masking.spans import Hit
+from diarynotes.diary.words import STOPWORDS
+
+_PLAIN_ENDS = (
+    "com|org|net|edu|gov|info|biz|app|dev|blog|shop|online|site|cloud|xyz|tech|email|eu|uk|fr|nl|pl|se|dk|ch|cz|jp|cn"
+    "|au|nz|ca|br|mx|ru|ie|pt|gr|hu|ro|io|ai|tv|cc"
+)
+"""Endings that are no words of the languages that we read, so that they need no other sign of a domain."""
+_ENDS = _PLAIN_ENDS + "|de|es|it|at|be|no|fi|us|in|me|co|so|la|is|li|to"
+_DOT = r"(?:\.|\s+(?:dot|punkt|point|punto|period)\s+|\s?\.\s?(?=(?:com|org|net)\b))"
+_SPOKEN_DOT = r"\s+(?:dot|punkt|point|punto)\s+"
+_AT = r"(?:\s*@\s*|\s+(?:at|ät|et|arobase|arroba|klammeraffe|at sign|at the rate)\s+|\s*[(\[]\s?at\s?[)\]]\s*)"
+_LABEL = r"(?!(?:at|ät|et|the|a|an|dot|my|to)\b)[^\W_][\w-]{0,62}"
+_DOMAIN = rf"{_LABEL}(?:[ ]{_LABEL}){{0,2}}?(?:{_DOT}{_LABEL}){{0,3}}?{_DOT}(?:{_ENDS})(?:{_DOT}(?:{_ENDS}))?\b"
+_WRITTEN_EMAIL = re.compile(r"[\w.+%'-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}\b")
+_ANCHOR = re.compile(rf"(?<=[\w.])(?P<at>{_AT})(?P<domain>{_DOMAIN})", re.IGNORECASE)
+_PATH = r"(?:\s+slash\s+[\w-]+|/[^\s\[\]]*)*"
+_SCHEME = r"(?:h\s?t\s?t\s?p\s?s?\s+(?:colon|doppelpunkt)\s+(?:slash|forward slash)\s+(?:slash|forward slash)\s+)"
+_WWW = r"(?:w\.?\s*w\.?\s*w\.?|(?:triple|dreimal|triple-)\s?w|(?:double[- ]?(?:u|you)[\s,]*){3})"
+_URL = re.compile(
+    r"\b(?:https?|ftp)://[^\s<>\[\]]+"
+    rf"|{_SCHEME}?\b{_WWW}{_DOT}?\s?{_LABEL}(?:{_DOT}{_LABEL}){{0,3}}{_PATH}"
+    rf"|{_SCHEME}{_LABEL}(?:{_DOT}{_LABEL}){{1,3}}{_PATH}"
+    rf"|(?<![\w@.-])[^\W_][\w-]{{0,62}}(?:\.[\w-]{{1,63}}){{0,3}}\.(?:{_ENDS})\b(?!\.?\w){_PATH}"
+    rf"|\b(?:(?!(?:the|a|an|this|my|your|every)\b)[^\W_][\w-]{{0,62}}){_SPOKEN_DOT}(?:{_LABEL}{_SPOKEN_DOT})?(?:{_PLAIN_ENDS})\b{_PATH}",
+    re.IGNORECASE,
+)
+_IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)")
+_IPV6 = re.compile(
+    r"(?<![\w:.])(?=[0-9a-f:.]*:[0-9a-f]*:)[0-9a-f:]{2,39}(?:\d{1,3}(?:\.\d{1,3}){3})?(?![\w:])", re.IGNORECASE
+)
+_WORD = re.compile(r"[\w.+'-]+")
+_JOINERS = {
+    "dot": ".", "punkt": ".", "point": ".", "punto": ".", "period": ".", "underscore": "_", "unterstrich": "_",
+    "dash": "-", "hyphen": "-", "minus": "-", "bindestrich": "-", "tiret": "-", "guion": "-", "guión": "-",
+    "plus": "+",
+}  # fmt: skip
+_CUES = frozenset("email e-mail mail address adresse correo courriel is it's ist est es to lautet gmail".split())
+_NO_NAMES = (STOPWORDS | _CUES | frozenset(
+    "look find website site page buy order check write contact visit store account book meet met work works working "
+    "message download available online shop und oder mich mir auf der die das bei unter le la les sur mon ma moi sa "
+    "son el los las mi su en y et ou".split()
+))  # fmt: skip
+_LOOK_BACK = 96
+_MOST_WORDS = 10
+
+
+def find_internet(text: str, *, language: str) -> Iterator[Hit]:
+    """Emails, URLs and IP addresses, emails first."""
+    for match in _WRITTEN_EMAIL.finditer(text):
+        yield Hit(*match.span(), "EMAIL", match[0].casefold())
+    yield from _spoken_emails(text, language)
+    yield from _ips(text, language)
+    for match in _URL.finditer(text):
+        words = match[0].rstrip(".,;:!?)'\"")
+        yield Hit(match.start(), match.start() + len(words), "URL", _fold_domain(words))
+
+
+def _spoken_emails(text: str, language: str) -> Iterator[Hit]:
+    for match in _ANCHOR.finditer(text):
+        start = _local_start(text, match.start(), language)
+        if start < match.start():
+            local = _fold_local(text[start : match.start()], language)
+            yield Hit(start, match.end(), "EMAIL", f"{local}@{_fold_domain(match['domain'])}")
+
+
+def _local_start(text: str, end: int, language: str) -> int:
+    """Where the name before an "at" begins; `end` itself where no name stands there."""
+    first = max(0, end - _LOOK_BACK)
+    words = [(first + match.start(), match[0]) for match in _WORD.finditer(text[first:end])][-_MOST_WORDS - 1 :]
+    if not words or words[-1][1].lower() in _NO_NAMES:
+        return end
+    place = len(words) - 1
+    while place > 0:
+        before, word = words[place - 1][1], words[place][1]
+        if before.lower() in _JOINERS and place > 1 and _may_be_name(words[place - 2][1]):
+            place -= 2
+        elif _goes_on(before, word, language):
+            place -= 1
+        else:
+            break
+    return words[_reach_cue(words, place)][0]
+
+
+def _goes_on(before: str, word: str, language: str) -> bool:
+    if before[-1] == ".":
+        return False
+    folded = before.lower()
+    if folded in number_words(language) or before.isdecimal():
+        return True
+    if len(before) == 1:
+        return folded not in ("a", "i") or len(word) == 1
+    return folded in given_names() or (before[0].isupper() and word[0].isupper() and _may_be_name(before))
+
+
+def _may_be_name(word: str) -> bool:
+    return word.lower() not in _NO_NAMES and word[-1] != "."
+
+
+def _reach_cue(words: list[tuple[int, str]], place: int) -> int:
+    """Behind "email is" up to three words more belong to the name: "my email is smith family at ..."."""
+    for back in range(place - 1, max(-1, place - 4), -1):
+        word = words[back][1].lower().rstrip(".,")
+        if word in _CUES:
+            return back + 1
+        if not _may_be_name(words[back][1]):
+            break
+    return place
+
+
+def _ips(text: str, language: str) -> Iterator[Hit]:
+    for pattern in (_IPV4, _IPV6):
+        for match in pattern.finditer(text):
+            words = match[0]
+            if _is_ip(words):
+                yield Hit(match.start(), match.end(), "IP", words.lower())
+    for match in _spoken_ip(language).finditer(text):
+        groups = re.split(_SPOKEN_DOT, match[0], flags=re.IGNORECASE)
+        address = ".".join(_read_figures(group, language) for group in groups)
+        if _is_ip(address):
+            yield Hit(*match.span(), "IP", address)
+
+
+def _is_ip(words: str) -> bool:
+    try:
+        ip_address(".".join(part.lstrip("0") or "0" for part in words.split(".")) if "." in words else words)
+    except ValueError:
+        return False
+    return any(sign.isdigit() for sign in words)
+
+
+def _read_figures(words: str, language: str) -> str:
+    """The figures that are said one by one or as one number: "one ninety two" and "one nine two" are 192."""
+    found = re.findall(rf"\d+|{number_pattern(language)}", words, re.IGNORECASE)
+    return "".join(word if word.isdecimal() else read_number(word, language) for word in found)
+
+
+@cache
+def _spoken_ip(language: str) -> re.Pattern[str]:
+    number = rf"(?:\b\d{{1,3}}\b|{number_pattern(language)})"
+    group = rf"{number}(?:[ -]{number}){{0,2}}"
+    return re.compile(rf"{group}(?:{_SPOKEN_DOT}{group}){{3}}", re.IGNORECASE)
+
+
+def _fold_local(words: str, language: str) -> str:
+    parts = re.split(r"[\s,]+", words.lower().strip())
+    numbers = number_words(language)
+    return "".join(_JOINERS.get(part) or numbers.get(part, part) for part in parts)
+
+
+def _fold_domain(words: str) -> str:
+    folded = re.sub(rf"{_SPOKEN_DOT}|\s*\.\s*", ".", words.lower())
+    return re.sub(r"\s+", "", re.sub(r"\s+slash\s+", "/", folded))

@@ -1,0 +1,101 @@
+"""The numbers from 0 to 99 as words in English, German, French and Spanish, with the figures that they stand for.
+
+Knows nothing of what the figures are for. Values are strings, because "oh seven" is 07.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+_EN = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+_EN_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_DE = "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn"
+_DE_TENS = "zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig"
+_FR = "zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize dix-sept"
+_FR_TENS = "vingt trente quarante cinquante soixante"
+_ES = "cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis diecisiete"
+_ES_TENS = "treinta cuarenta cincuenta sesenta setenta ochenta noventa"
+_OTHER = {
+    "en": {"oh": "0", "o": "0", "nought": "0", "naught": "0", "nil": "0", "niner": "9", "fourty": "40"},
+    "de": {"zwo": "2", "fuenf": "5", "zwoelf": "12", "dreissig": "30", "fuenfzig": "50"},
+    "fr": {"zero": "0", "une": "1"},
+    "es": {"una": "1", "dieciseis": "16"},
+}
+_DOUBLES = {"double": 2, "doppel": 2, "doble": 2, "triple": 3, "treble": 3, "dreifach": 3}
+PLUS = r"\+|\b(?:plus|más)\b"
+"""What comes before a country's code."""
+
+
+@cache
+def number_words(language: str) -> dict[str, str]:
+    """Words to figures for an ISO 639 code; English ones are always there, but "oh" and "o" only in English.
+
+    In Spanish "o" is "or": "cinco o seis veces" is no number.
+    """
+    words = dict(zip(_EN.split(), map(str, range(18)), strict=True)) | {"eighteen": "18", "nineteen": "19"}
+    words |= _pair_up(_EN_TENS.split(), 20, words, "{tens} {unit}")
+    if language == "de":
+        return words | _german()
+    if language == "fr":
+        return words | _french()
+    if language == "es":
+        return words | _spanish()
+    return words | _OTHER["en"]
+
+
+@cache
+def number_pattern(language: str) -> str:
+    """A pattern for one number in words, the longest first; to be matched without regard to case."""
+    words = sorted(number_words(language), key=len, reverse=True)
+    return r"\b(?:" + "|".join(re.escape(word).replace(r"\ ", r"[ -]") for word in words) + r")\b"
+
+
+@cache
+def double_pattern() -> str:
+    """A pattern for "double" and its like."""
+    return r"\b(?:" + "|".join(_DOUBLES) + r")\b"
+
+
+def read_number(words: str, language: str) -> str:
+    """The figures of one number in words as `number_pattern` finds it."""
+    folded = re.sub(r"[ \n-]+", " ", words.lower())
+    return number_words(language).get(folded) or number_words(language)[folded.replace(" ", "-")]
+
+
+def read_double(word: str) -> int:
+    """How often the next figure is meant."""
+    return _DOUBLES[word.lower()]
+
+
+def _pair_up(tens: list[str], start: int, units: dict[str, str], form: str) -> dict[str, str]:
+    """The numbers from `start` on: each ten and each ten with a unit."""
+    singles = {word: value for word, value in units.items() if len(value) == 1 and value != "0"}
+    found = {}
+    for value, ten in enumerate(tens, start // 10):
+        found[ten] = f"{value}0"
+        found |= {form.format(tens=ten, unit=unit): f"{value}{figure}" for unit, figure in singles.items()}
+    return found
+
+
+def _german() -> dict[str, str]:
+    words = dict(zip(_DE.split(), map(str, range(18)), strict=True)) | {"achtzehn": "18", "neunzehn": "19"}
+    return words | _pair_up(_DE_TENS.split(), 20, words | {"ein": "1"}, "{unit}und{tens}") | _OTHER["de"]
+
+
+def _french() -> dict[str, str]:
+    words = dict(zip(_FR.split(), map(str, range(18)), strict=True)) | {"dix-huit": "18", "dix-neuf": "19"}
+    tens = _pair_up(_FR_TENS.split(), 20, words, "{tens} {unit}")
+    tens |= {f"{ten} et un": f"{value}1" for value, ten in enumerate(_FR_TENS.split(), 2)}
+    teens = {word: int(value) for word, value in words.items() if int(value) >= 10}
+    high = {f"soixante {word}": str(60 + value) for word, value in teens.items()} | {"soixante et onze": "71"}
+    high |= {f"quatre vingt {word}": str(80 + int(value)) for word, value in words.items() if value != "0"}
+    high |= {"quatre vingts": "80", "quatre vingt": "80"}
+    return {word.replace("-", " "): value for word, value in (words | tens | high | _OTHER["fr"]).items()}
+
+
+def _spanish() -> dict[str, str]:
+    words = dict(zip(_ES.split(), map(str, range(18)), strict=True)) | {"dieciocho": "18", "diecinueve": "19"}
+    twenties = "veinte veintiuno veintidós veintitrés veinticuatro veinticinco veintiséis veintisiete veintiocho"
+    words |= {word: str(value) for value, word in enumerate([*twenties.split(), "veintinueve"], 20)}
+    return words | _pair_up(_ES_TENS.split(), 30, words, "{tens} y {unit}") | _OTHER["es"]

@@ -1,0 +1,136 @@
+"""Finds telephone numbers, cards, bank accounts and national ids, in figures and as they are dictated.
+
+A row of figures is told by checksum, by the plan of telephone numbers (`phonenumbers`), by the words before it, and at
+last by its looks: seven figures that are neither an amount nor a list identify somebody. A number dictated with a slip
+fails its checksum and is then masked for its looks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from diarynotes.diary.masking.national_ids import is_card, is_national_id
+from diarynotes.diary.masking.runs import Run, read_runs
+from diarynotes.diary.masking.serials import find_serials
+from diarynotes.diary.masking.spans import Claims, Hit
+
+_REGIONS = {"en": ("US", "GB"), "de": ("DE", "AT", "CH"), "fr": ("FR", "BE", "CH"), "es": ("ES", "MX")}
+"""Where numbers without a country code are looked for when no region is set, by language."""
+_WITHOUT_TRUNK = frozenset("US CA ES MX PT IT NO DK PL CZ GR SG HK CL CO".split())
+"""Where a number has no 0 before it; elsewhere one without it is a number like any other."""
+_LEAST = 7
+"""Figures from which a number identifies somebody by its looks alone."""
+_LOOK_BACK = 48
+_FILLER = (
+    r"(?:\W+(?:is|it's|its|are|was|on|at|me|him|her|us|them|the|number|number's|under|to|for|again|my|his|new|and|so"
+    r"|still|lautet|ist|die|unter|nummer|est|le|c'est|au|es|el|al|número|numéro))*\W*\Z"
+)
+_STRONG = re.compile(
+    r"\b(?:phone|telephone|mobile|cell|cellphone|landline|tel|fax|whatsapp|extension|ext|handy|handynummer|telefon"
+    r"|telefonnummer|durchwahl|mobilnummer|téléphone|portable|poste|teléfono|móvil|celular)(?:'s)?" + _FILLER,
+    re.IGNORECASE,
+)
+_WEAK = re.compile(
+    r"\b(?:number|call|ring|text|dial|reach|nummer|rufnummer|anrufen|numéro|número|llámame)\b" + _FILLER, re.IGNORECASE
+)
+_SECRET = re.compile(
+    r"\b(?:account|account number|sort code|routing|iban|card|cvv|cvc|pin|passcode|password|passport|social security"
+    r"|social|ssn|licen[cs]e|policy|insurance|nhs|tax id|id|konto|kontonummer|blz|ausweis|ausweisnummer|steuer-?id"
+    r"|passwort|compte|passeport|cuenta|pasaporte|contraseña|zip|zip code|postcode|plz)\b" + _FILLER,
+    re.IGNORECASE,
+)
+_ITEM = r"(?:[1-9]\d{0,2}(?:[.,']\d{3})+(?:[.,]\d+)?|[1-9]?\d[.,]\d{1,9}|(?:1[5-9]|20)\d\d|[1-9]\d?|[1-9]\d0)"
+_LIST = re.compile(rf"{_ITEM}(?:(?:[,;]?\s+|\s?[–-]\s?|,){_ITEM})*")
+_GROUPED = re.compile(r"[1-9]\d{0,2}(?: \d{3})+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Judges the rows of one transcript."""
+
+    text: str
+    regions: tuple[str, ...]
+
+    def judge(self, run: Run) -> str | None:
+        """The kind of a row of figures; None for one that is private to nobody."""
+        figures = run.figures
+        before = self.text[max(0, run.start - _LOOK_BACK) : run.start]
+        if run.numbers[0].is_plus or figures.startswith("00"):
+            return "PHONE" if len(figures) >= _LEAST else None
+        if is_card(figures):
+            return "CARD"
+        if self._is_phone(figures):
+            return "PHONE"
+        if len(figures) >= 11 and is_national_id(figures):
+            return "ID"
+        if len(figures) >= 4 and _STRONG.search(before):
+            return "PHONE"
+        if len(figures) >= 4 and _SECRET.search(before):
+            return "ID" if is_national_id(figures) else "NUMBER"
+        if len(figures) >= 6 and _WEAK.search(before):
+            return "PHONE"
+        return self._judge_looks(run, figures)
+
+    def _judge_looks(self, run: Run, figures: str) -> str | None:
+        if len(figures) >= 4 and any(number.is_double for number in run.numbers):
+            return "PHONE"
+        if len(figures) < _LEAST or self._is_ordinary(run, figures):
+            return None
+        if is_national_id(figures):
+            return "ID"
+        is_said = any(number.is_word for number in run.numbers)
+        return "PHONE" if len(figures) <= 12 and (is_said or len(run.numbers) > 1) else "NUMBER"
+
+    def _is_phone(self, figures: str) -> bool:
+        import phonenumbers
+
+        if not _LEAST <= len(figures) <= 15:
+            return False
+        for region in self.regions:
+            if figures[0] != "0" and region not in _WITHOUT_TRUNK:
+                continue
+            try:
+                if phonenumbers.is_valid_number(phonenumbers.parse(figures, region)):
+                    return True
+            except phonenumbers.NumberParseException:
+                continue
+        return False
+
+    def _is_ordinary(self, run: Run, figures: str) -> bool:
+        """Whether it is a list of amounts, years or small numbers, or somebody counting."""
+        values = [number.figures for number in run.numbers]
+        words = self.text[run.start : run.end]
+        if not any(number.is_word for number in run.numbers):
+            is_round = len(values) == 1 and figures.endswith("000") and figures[0] != "0"
+            return is_round or bool(_LIST.fullmatch(words)) or bool(_GROUPED.fullmatch(words))
+        steps = {int(after) - int(before) for before, after in pairwise(values) if before and after}
+        is_counting = len(steps) == 1 and abs(next(iter(steps))) in (1, 2, 5, 10)
+        is_list = figures[0] != "0" and sum(len(value) == 1 for value in values) * 2 < len(values)
+        return is_counting or is_list
+
+
+def find_numbers(text: str, claims: Claims, *, language: str, region: str | None) -> list[Hit]:
+    """The private numbers in what nobody has claimed, the surest first."""
+    serials = find_serials(text, claims, language=language)
+    regions = (region.upper(),) if region else _REGIONS.get(language, _REGIONS["en"])
+    reader = _Reader(text, regions)
+    # what a serial took is no longer there for a row of figures
+    claims.claim_all(serials)
+    runs = read_runs(text, claims, language=language)
+    kinds = [reader.judge(run) for run in runs]
+    # the same figures are private wherever they are said again, without a word that tells so
+    known = {run.figures: kind for run, kind in zip(runs, kinds, strict=True) if kind}
+    return list(_make_hits(text, runs, known))
+
+
+def _make_hits(text: str, runs: list[Run], known: dict[str, str]) -> Iterator[Hit]:
+    for run in runs:
+        kind = known.get(run.figures)
+        if kind:
+            start, end = run.start, run.end
+            if ")" in text[start:end] and text[start - 1 : start] == "(":
+                start -= 1
+            yield Hit(start, end, kind, run.figures)

@@ -1,0 +1,126 @@
+"""Numbers that follow each other, as one row of figures: "double five, oh one" and "55-01" are both 5501.
+
+Knows nothing of what a number is for. Times, dates and amounts of money end a row, so that they never belong to one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from diarynotes.diary.masking.number_words import PLUS, double_pattern, number_pattern, read_double, read_number
+from diarynotes.diary.masking.spans import Claims
+
+_MONTH = (
+    r"(?:january|february|march|april|may|june|july|august|september|october|november|december"
+    r"|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|januar|februar|märz|mai|juni|juli|oktober|dezember"
+    r"|janvier|février|mars|avril|juin|juillet|août|septembre|octobre|novembre|décembre"
+    r"|enero|febrero|marzo|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre)\b\.?"
+)
+_UNIT = (
+    r"(?:euros?|eur|dollars?|usd|pounds?|quid|pence|cents?|francs?|bucks|kronor|percent|per cent|prozent|pour cent"
+    r"|hundred|thousand|million|billion|grand|tausend|millionen|mille|millions|mil|millones|hundert|cien"
+    r"|km|kilomet(?:er|re)s?|met(?:er|re)s?|miles?|feet|foot|inch(?:es)?|kg|kilos?|grams?|gramm|lit(?:er|re)s?|degrees?"
+    r"|grad|steps|people|times|hours?|minutes?|seconds?|days?|weeks?|months?|years?|calories|points?|pages?|words"
+    r"|o'clock|uhr|heures?|horas?|a\.?m\.?|p\.?m\.?)\b"
+)
+_ORDINARY = "|".join(
+    (
+        r"(?<![\d.:/-])\d{1,2}[:h]\d\d(?::\d\d)?(?:\s?[ap]\.?m\b)?(?![\d:])",
+        r"(?<![\d./-])(?:0?[1-9]|[12]\d|3[01])(?P<sign>[./-])(?:0?[1-9]|[12]\d|3[01])(?P=sign)(?:(?:19|20)\d\d|\d\d)(?![./-]?\d)",
+        r"(?<![\d./-])(?:19|20)\d\d(?P<mark>[./-])(?:0?[1-9]|1[0-2])(?P=mark)(?:0?[1-9]|[12]\d|3[01])(?![./-]?\d)",
+        rf"\b\d{{1,2}}(?:st|nd|rd|th|er|\.)?\s+(?:of\s+|de\s+)?{_MONTH},?(?:\s+(?:de\s+)?(?:19|20)\d\d\b)?",
+        rf"\b{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+(?:19|20)\d\d\b)?",
+        r"[$€£¥]\s?\d+(?:[.,]\d+)*",
+        rf"(?<![\d+])\d+(?:[., ]\d{{3}})*(?:[.,]\d+)?\s?(?:[$€£¥%°]|{_UNIT})",
+    )
+)
+_GAP = re.compile(
+    r"[\s,.\-–—/()]{0,5}(?:\b(?:um+|uh+m*|er+m?|äh+m?|euh|eh)\b[\s,.]{1,3})?", re.IGNORECASE
+)  # fmt: skip
+_MOST_TOKENS = 64
+"""A row that goes on is cut here; no number that means somebody is as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One number of a row: the figures that `text[start:end]` stands for."""
+
+    start: int
+    end: int
+    figures: str
+    is_word: bool
+    is_double: bool = False
+    is_plus: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Numbers with hardly anything between them."""
+
+    numbers: tuple[Number, ...]
+
+    @property
+    def start(self) -> int:
+        return self.numbers[0].start
+
+    @property
+    def end(self) -> int:
+        return self.numbers[-1].end
+
+    @property
+    def figures(self) -> str:
+        return "".join(number.figures for number in self.numbers)
+
+
+def read_runs(text: str, claims: Claims, *, language: str) -> list[Run]:
+    """The rows of numbers in what nobody has claimed, in the order of the text."""
+    runs: list[list[Number]] = []
+    end = -1
+    for number in _read_numbers(text, language):
+        if number is None:
+            end = -1
+            continue
+        if not claims.is_free(number.start, number.end):
+            continue
+        goes_on = end >= 0 and len(runs[-1]) < _MOST_TOKENS and not number.is_plus
+        if goes_on and _GAP.fullmatch(text, end, number.start) and claims.is_free(end, number.start):
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+        end = number.end
+    return [Run(tuple(run)) for run in runs]
+
+
+def _read_numbers(text: str, language: str) -> Iterator[Number | None]:
+    """Each number; None for an ordinary time, date or amount, which ends a row."""
+    for match in _pattern(language).finditer(text):
+        start, end = match.span()
+        if match["ordinary"] is not None:
+            yield None
+        elif match["plus"] is not None:
+            yield Number(start, end, "", is_word=match["plus"] != "+", is_plus=True)
+        elif match["figures"] is not None:
+            yield Number(start, end, _plain(match["figures"]), is_word=False)
+        elif match["double"] is not None:
+            once = _plain(match["once"]) if match["once"][0].isdigit() else read_number(match["once"], language)
+            figures = once * read_double(match["double"]) if len(once) == 1 else once
+            yield Number(start, end, figures, is_word=True, is_double=True)
+        else:
+            yield Number(start, end, read_number(match["word"], language), is_word=True)
+
+
+def _plain(figures: str) -> str:
+    return "".join(str(int(figure)) for figure in figures)
+
+
+@cache
+def _pattern(language: str) -> re.Pattern[str]:
+    word = number_pattern(language)
+    return re.compile(
+        rf"(?P<ordinary>{_ORDINARY})|(?P<plus>{PLUS})|(?P<double>{double_pattern()})[\s-]+(?P<once>\d|{word})"
+        rf"|(?P<figures>\d+)|(?P<word>{word})",
+        re.IGNORECASE,
+    )

@@ -1,0 +1,72 @@
+"""Stretches of text that are private, and who claimed which first.
+
+Knows nothing of what makes a stretch private.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+_EDGES = re.compile(r"[\s,;.]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """The private thing at `text[start:end]`; `key` is the same for every way of writing the same thing."""
+
+    start: int
+    end: int
+    kind: str
+    key: str = field(repr=False)
+
+
+class Claims:
+    """The hits of one text, none of which overlap: what was claimed first stays, later ones get what is left."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._taken = bytearray(len(text))
+        self._hits: list[Hit] = []
+
+    def __iter__(self) -> Iterator[Hit]:
+        """The hits in the order of the text."""
+        return iter(sorted(self._hits, key=lambda hit: hit.start))
+
+    def is_free(self, start: int, end: int) -> bool:
+        """Whether nobody claimed any of `text[start:end]`."""
+        return self._taken.find(1, start, end) < 0
+
+    def claim_all(self, hits: Iterable[Hit]) -> None:
+        """Claims each hit; of one that overlaps an earlier one the free pieces, where they hold a letter or figure."""
+        for hit in hits:
+            if self.is_free(hit.start, hit.end):
+                self._take(hit)
+            else:
+                self._claim_rest(hit)
+
+    def _claim_rest(self, hit: Hit) -> None:
+        start = hit.start
+        while start < hit.end:
+            stop = self._taken.find(1, start, hit.end)
+            stop = hit.end if stop < 0 else stop
+            piece = self._text[start:stop]
+            inner = _EDGES.sub(" ", piece).strip()
+            if any(sign.isalnum() for sign in inner):
+                lead = len(piece) - len(piece.lstrip(" \n\t,;."))
+                tail = len(piece.rstrip(" \n\t,;."))
+                self._take(Hit(start + lead, start + tail, hit.kind, inner.casefold()))
+            start = stop
+            while start < hit.end and self._taken[start]:
+                start += 1
+
+    def _take(self, hit: Hit) -> None:
+        # a hit that ended in a line break would reach into the next segment
+        words = self._text[hit.start : hit.end]
+        lead, tail = len(words) - len(words.lstrip()), len(words) - len(words.rstrip())
+        hit = Hit(hit.start + lead, hit.end - tail, hit.kind, hit.key)
+        if hit.start >= hit.end:
+            return
+        self._taken[hit.start : hit.end] = b"\x01" * (hit.end - hit.start)
+        self._hits.append(hit)
