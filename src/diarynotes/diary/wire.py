@@ -1,7 +1,7 @@
 """The one way out to a model's server: what may leave, for how long, where to, and how much may come back.
 
-Knows HTTP, but no vendor. The SDKs read the environment by themselves, for headers, proxies and more; whatever they make
-of it, only what is named here leaves the machine. Redirects are not followed, so a key goes nowhere else.
+Knows HTTP, but no vendor. The SDKs read the environment by themselves, for headers, proxies and more; whatever they
+make of it, only what is named here leaves the machine. Redirects are not followed, so a key goes nowhere else.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import httpcore2
@@ -54,8 +55,17 @@ def open_wire(*, authorization: str | None, user_agent: str, proxy: str | None =
     return httpx2.Client(transport=transport, trust_env=False, follow_redirects=False)
 
 
-def check_address(base_url: str, *, local: bool | None) -> bool:
-    """Whether `base_url` is on this machine or in a private network; `local` overrules what it looks like.
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server is, and whether that is on the owner's own machines."""
+
+    url: str
+    host: str
+    local: bool
+
+
+def check_address(base_url: str, *, local: bool | None) -> Address:
+    """Where `base_url` leads; `local` overrules what it looks like: this machine, or a private network's number.
 
     A name that is not `localhost` counts as public, because nobody knows what it resolves to tomorrow.
 
@@ -69,12 +79,12 @@ def check_address(base_url: str, *, local: bool | None) -> bool:
         raise BadSettings("base_url", "must be a web address such as https://api.example.com/v1")
     if url.userinfo or url.query or url.fragment:
         raise BadSettings("base_url", "must hold no user, password, query or fragment; keys go into api_key")
-    is_local = _is_local(url.host) if local is None else local
-    if url.scheme == "http" and not is_local:
+    address = Address(str(url), url.host, _is_local(url.host) if local is None else local)
+    if url.scheme == "http" and not address.local:
         raise BadSettings(
             "base_url", f"http://{url.host} would carry the diary openly; use https, or say local = true if it is yours"
         )
-    return is_local
+    return address
 
 
 def check_key(api_key: str | None) -> str | None:

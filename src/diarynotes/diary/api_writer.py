@@ -1,0 +1,146 @@
+"""What all writers behind an API share: settings checked, calls bounded in time, refusals of a way to ask got around.
+
+Knows no wire format; `openai_compatible` and `anthropic` do.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, ClassVar, Generic, TypeVar
+
+from diarynotes.diary.api_errors import sort_error
+from diarynotes.diary.language_model import (
+    CLOUD_CONTEXT_TOKENS,
+    LOCAL_CONTEXT_TOKENS,
+    Limits,
+    Reply,
+    Shape,
+    check_prompt,
+    write_draft,
+)
+from diarynotes.diary.prompt import Message, prompt_version
+from diarynotes.diary.prompt_choice import PromptName
+from diarynotes.diary.wire import check_address, check_key, open_wire, within
+from diarynotes.errors import BadSettings, WriterFailed
+from diarynotes.models import Draft, Transcript
+
+_USER_AGENT = "diarynotes"
+_LOCAL_PROVIDER = "local"
+"""`cost.LOCAL`: calls to our own machines cost nothing each."""
+
+NO_KEY = "the key is sent by the wire"
+"""What an SDK is given for a key, so that it looks for none in the environment; it never leaves the machine."""
+
+Dialect = TypeVar("Dialect")
+"""How a server wants to be asked."""
+
+
+class ApiWriter(ABC, Generic[Dialect]):
+    """A writer behind an API; the arguments are explained at `openai_compatible.Backend`.
+
+    Raises: BadSettings for an address, key, prompt or window that cannot work.
+    """
+
+    degraded = False
+    vendor_url: ClassVar[str]
+
+    def __init__(
+        self,
+        model: str,
+        dialect: Dialect,
+        *,
+        api_key: str | None,
+        base_url: str | None,
+        timeout_s: float,
+        local: bool | None,
+        context_tokens: int | None,
+        max_output_tokens: int | None,
+        prompt: PromptName | None,
+        provider: str | None,
+        proxy: str | None,
+        name: str,
+    ) -> None:
+        key = check_key(api_key)
+        check_prompt(prompt)
+        if key is None and base_url is None:
+            raise BadSettings("api_key", f"the writer {name} needs a key; set one, or the base_url of your own server")
+        self.model, self.name = model, name
+        self.address = check_address(base_url or self.vendor_url, local=local)
+        self.prompt_version = prompt_version() + (f"-{prompt}" if prompt else "")
+        window = context_tokens or (LOCAL_CONTEXT_TOKENS if self.local else CLOUD_CONTEXT_TOKENS)
+        self.limits = Limits.of(window, max_output_tokens)
+        self.provider = provider or (_LOCAL_PROVIDER if self.local else self.name_provider(self.address.host))
+        self._prompt, self._timeout_s, self._dialect = prompt, timeout_s, dialect
+        authorization = f"Bearer {key}" if key else None
+        wire = open_wire(authorization=authorization, user_agent=_USER_AGENT, proxy=proxy)
+        self._client = self.open_client(base_url=self.address.url, timeout=timeout_s, max_retries=0, http_client=wire)
+
+    def __repr__(self) -> str:
+        return f"<writer {self.name}: {self.model}>"
+
+    @property
+    def local(self) -> bool:
+        """Whether what is sent stays on the owner's own machines."""
+        return self.address.local
+
+    def write(self, transcript: Transcript, *, day: date) -> Draft:
+        """The draft of the note of `day`, with the usage of every call; long transcripts take several.
+
+        Raises: WriterFailed, with its `kind` and what the calls used.
+        """
+        return write_draft(self._ask, transcript, writer=self.name, day=day, limits=self.limits, prompt=self._prompt)
+
+    def close(self) -> None:
+        """Closes the connections; the writer cannot be asked afterwards."""
+        self._client.close()
+
+    @abstractmethod
+    def open_client(self, **common: Any) -> Any:
+        """The SDK's client, with everything given that it would else read from the environment."""
+
+    @abstractmethod
+    def name_provider(self, host: str) -> str:
+        """The name by which genai-prices knows who sells tokens at a host."""
+
+    @abstractmethod
+    def request(self, dialect: Dialect, messages: Sequence[Message], shape: Shape) -> dict[str, Any]:
+        """The arguments of the SDK's call."""
+
+    @abstractmethod
+    def create(self, request: dict[str, Any]) -> bytes:
+        """The body of the answer as it came. Raises the SDK's errors."""
+
+    @abstractmethod
+    def read(self, body: bytes) -> Reply:
+        """The reply in a body. Raises: WriterFailed."""
+
+    @abstractmethod
+    def plainer(self, dialect: Dialect, words: str) -> Dialect | None:
+        """The dialect without what the server's refusal names; None where it names nothing that can be left out."""
+
+    def _ask(self, messages: Sequence[Message], shape: Shape) -> Reply:
+        while True:
+            dialect = self._dialect
+            answer = self._post(self.request(dialect, messages, shape))
+            if isinstance(answer, bytes):
+                return self.read(answer)
+            error, words = answer
+            refused = error.kind in ("misconfigured", "unavailable")  # llama.cpp's server says 500 to some schemas
+            plainer = self.plainer(dialect, words) if refused else None
+            if plainer is None:
+                raise error
+            self._dialect = plainer
+
+    def _post(self, request: dict[str, Any]) -> bytes | tuple[WriterFailed, str]:
+        """The body of the answer, or the failure and the server's words, which stay in here.
+
+        The SDK's error does not go on as a cause: it carries the request and the answer, somebody's diary.
+        """
+        try:
+            with within(self._timeout_s):
+                return self.create(request)
+        except Exception as error:  # any: an error that nobody foresaw may hold the diary too
+            response = getattr(error, "response", None)
+            return sort_error(self.name, error), "" if response is None else response.text

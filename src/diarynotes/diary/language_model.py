@@ -1,0 +1,199 @@
+"""Writes a draft with any language model: asks, checks the answer, has it mended once, takes long speech in parts.
+
+Knows no vendor and no network: a model is a function from a conversation and the shape that is wanted to a reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import TypeAlias, TypeVar
+
+from diarynotes.diary.api_errors import AnswerCut, failure
+from diarynotes.diary.joining import join_drafts
+from diarynotes.diary.note_shape import HeadShape, NoteShape, NotThisShape, draft_from, read_shape
+from diarynotes.diary.numbered import Line, estimate_tokens, halve_lines, number_lines, split_lines
+from diarynotes.diary.prompt import Message, ask_for_head, ask_for_note, ask_for_repair
+from diarynotes.diary.prompt_choice import PROMPTS, PromptName, choose_prompt
+from diarynotes.errors import BadSettings, WriterFailed
+from diarynotes.models import Draft, Mood, Transcript, Usage
+
+CLOUD_CONTEXT_TOKENS = 128_000
+"""What every current model of OpenAI, Anthropic and Mistral takes at least."""
+LOCAL_CONTEXT_TOKENS = 4_096
+"""Ollama's default window; what is longer it cuts off without a word, so no more than that is sent unless told."""
+
+_MOST_OUTPUT_TOKENS = 8_192
+_SCHEMA_TOKENS = 500
+"""What a server may add to a prompt to say which shape is wanted."""
+_REPAIR_TOKENS = 200
+_LEAST_PART_TOKENS = 200
+_MOST_HALVINGS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model answered and what the call used."""
+
+    text: str
+    usage: Usage
+
+
+Shape: TypeAlias = type[NoteShape] | type[HeadShape]
+Ask: TypeAlias = Callable[[Sequence[Message], Shape], Reply]
+"""Asks a model. Raises WriterFailed, with the usage of an answer that came but cannot be used."""
+
+_Shape = TypeVar("_Shape", NoteShape, HeadShape)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a model takes at once: `context_tokens` in all, of which it may write `output_tokens`."""
+
+    context_tokens: int
+    output_tokens: int
+
+    @classmethod
+    def of(cls, context_tokens: int, output_tokens: int | None = None) -> Limits:
+        """The limits of a window; the answer may take a fifth of it, and 8,192 tokens at most, unless told.
+
+        Raises: BadSettings when that leaves no room for speech.
+        """
+        limits = cls(context_tokens, output_tokens or min(context_tokens // 5, _MOST_OUTPUT_TOKENS))
+        if limits.output_tokens < 1 or limits.part_tokens < _LEAST_PART_TOKENS:
+            raise BadSettings("context_tokens", f"{context_tokens} leave no room for a transcript; give at least 4096")
+        return limits
+
+    @property
+    def part_tokens(self) -> int:
+        """Tokens of speech in one call: beside the rules, the answer, and the answer again when it must be mended.
+
+        Twice the answer at most, because a note is seldom shorter than half of what was said.
+        """
+        return min(self.context_tokens - _rules_tokens() - 2 * self.output_tokens, 2 * self.output_tokens)
+
+
+def write_draft(
+    ask: Ask, transcript: Transcript, *, writer: str, day: date, limits: Limits, prompt: PromptName | None = None
+) -> Draft:
+    """The draft of `transcript` as the model writes it, with the usage of every call.
+
+    What is longer than a part is written in parts that share the numbers of the lines, and joined: the texts by rule,
+    title, summary and mood by one more call. A part that turns out too long for the model, or whose answer is cut off,
+    is halved, three times at most. `prompt` names the prompt; by default the transcript's shape chooses it.
+
+    Raises: WriterFailed, with what was used until then; `bad_output` when an answer is no note even after one repair.
+    """
+    task = _Task(ask, writer, day, transcript.language, prompt or choose_prompt(transcript))
+    lines = number_lines(transcript)
+    if not lines:
+        return Draft("", "", Mood("neutral", 0.0), ())
+    try:
+        parts = split_lines(lines, limit_tokens=limits.part_tokens)
+        drafts = [
+            draft
+            for number, part in enumerate(parts, 1)
+            for draft in task.write_part(part, part=number, parts=len(parts))
+        ]
+        joined = join_drafts(drafts)
+        if len(drafts) > 1:
+            joined = task.write_head(joined, drafts, limits)
+    except WriterFailed as error:
+        failed = WriterFailed(error.writer, error.why, error.kind, error.retry_after_s, tuple(task.usage))
+    else:
+        return replace(joined, usage=tuple(task.usage))
+    raise failed
+
+
+def check_prompt(prompt: PromptName | None) -> None:
+    """Raises BadSettings for a name that is no prompt's."""
+    if prompt is not None and prompt not in PROMPTS:
+        raise BadSettings("prompt", f"'{prompt}' is no prompt; known are {', '.join(PROMPTS)}")
+
+
+@dataclass(slots=True)
+class _Task:
+    """One transcript being written, and what its calls have used."""
+
+    ask: Ask
+    writer: str
+    day: date
+    language: str
+    prompt: PromptName
+    usage: list[Usage] = field(default_factory=list)
+
+    def write_part(self, lines: Sequence[Line], *, part: int, parts: int, halvings: int = 0) -> list[Draft]:
+        messages = ask_for_note(lines, day=self.day, language=self.language, prompt=self.prompt, part=part, parts=parts)
+        numbers = frozenset(line.number for line in lines)
+        try:
+            return [self._ask_for_draft(messages, numbers)]
+        except WriterFailed as error:
+            halves = halve_lines(lines)
+            too_long = error.kind == "context_too_long" or isinstance(error, AnswerCut)
+            if not too_long or halvings >= _MOST_HALVINGS or len(halves) < 2:
+                raise
+        return [
+            draft
+            for half in halves
+            for draft in self.write_part(half, part=part, parts=max(parts, 2), halvings=halvings + 1)
+        ]
+
+    def write_head(self, joined: Draft, drafts: Sequence[Draft], limits: Limits) -> Draft:
+        """The joined draft with a title, summary and mood of its own; as it is when the model gives none.
+
+        The parts are written and paid for by then, so a failure here costs their summary's polish, not the note.
+        """
+        messages = ask_for_head(drafts)
+        told = sum(estimate_tokens(message.text) for message in messages)
+        if told + _SCHEMA_TOKENS + limits.output_tokens > limits.context_tokens:
+            return joined
+        try:
+            head = read_shape(self._ask(messages, HeadShape).text, HeadShape)
+        except (WriterFailed, NotThisShape):
+            return joined
+        if not head.title or not head.summary:
+            return joined
+        return replace(joined, title=head.title, summary=head.summary, mood=Mood(head.mood.label, head.mood.score))
+
+    def _ask_for_draft(self, messages: Sequence[Message], numbers: frozenset[int]) -> Draft:
+        """The draft in the answer, or in the mended one; what a repair leaves slightly wrong is left out."""
+        answer = self._ask(messages, NoteShape).text
+        draft, problems = _read(answer, numbers)
+        if not problems:
+            assert draft is not None
+            return draft
+        try:
+            mended, _ = _read(self._ask(ask_for_repair(messages, answer, problems), NoteShape).text, numbers)
+        except WriterFailed:
+            if draft is None:
+                raise
+            return draft
+        usable = mended or draft
+        if usable is None or not usable.title:
+            raise failure(self.writer, "bad_output", detail=f"{len(problems)} faults, and again after a repair")
+        return usable
+
+    def _ask(self, messages: Sequence[Message], shape: Shape) -> Reply:
+        try:
+            reply = self.ask(messages, shape)
+        except WriterFailed as error:
+            self.usage += error.usage
+            raise
+        self.usage.append(reply.usage)
+        return reply
+
+
+def _read(answer: str, numbers: frozenset[int]) -> tuple[Draft | None, tuple[str, ...]]:
+    """The draft in an answer, None where there is none, and what is wrong with it."""
+    try:
+        return draft_from(read_shape(answer, NoteShape), numbers=numbers)
+    except NotThisShape as error:
+        return None, error.problems
+
+
+def _rules_tokens() -> int:
+    """What the longest rules take beside the speech; they are English, so Anthropic's 3.5 letters a token hold."""
+    asks = [ask_for_note((), day=date.min, language="en", prompt=prompt, part=1, parts=2) for prompt in PROMPTS]
+    longest = max(sum(len(message.text) for message in ask) for ask in asks)
+    return int(longest / 3.5) + _SCHEMA_TOKENS + _REPAIR_TOKENS
