@@ -114,7 +114,7 @@ def _is_name(tokens: Sequence[Token], index: int, *, cased: bool) -> bool:
     token = tokens[index]
     before = tokens[index - 1].word if index else ""
     after = tokens[index + 1].word if index + 1 < len(tokens) else ""
-    if token.word in _NO_NAMES - doubtful_names() or (cased and not token.is_capital):
+    if (cased and not token.is_capital) or (token.word in _NO_NAMES and token.word not in doubtful_names()):
         return False
     if (token.word,) in toponyms() and before in _WHERE:
         return False

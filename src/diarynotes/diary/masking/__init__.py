@@ -37,8 +37,9 @@ def mask_transcript(
     claims = Claims(text)
     claims.claim_all(Hit(start, end, LITERAL, text[start:end]) for start, end, _ in find_placeholders(text))
     claims.claim_all(find_internet(text, language=language))
-    claims.claim_all(find_numbers(text, claims, language=language, region=region))
+    # a house number would else be taken for the beginning or end of a longer number
     claims.claim_all(find_addresses(text, language=language))
+    claims.claim_all(find_numbers(text, claims, language=language, region=region))
     claims.claim_all(find_names(texts, names=names, language=language))
     given = _Placeholders()
     masked = [given.fill(part, hits) for part, hits in _by_segment(texts, claims)]

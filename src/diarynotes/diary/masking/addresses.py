@@ -60,16 +60,30 @@ _SPANISH_STREET = (
 )
 
 
+_GERMAN = re.compile(_GERMAN_STREET)
+_FRENCH = re.compile(rf"\b{_FRENCH_STREET}", re.IGNORECASE)
+_SPANISH = re.compile(rf"\b{_SPANISH_STREET}", re.IGNORECASE)
+
+
 def find_addresses(text: str, *, language: str) -> Iterator[Hit]:
     """Streets with their numbers, with flat, town and postcode where they follow; postcodes and boxes alone."""
-    for match in _english(language).finditer(text):
-        if _is_english_street(match):
-            yield _hit(match.start(), match.end(), text)
-    for pattern in (*_foreign(language), _POSTCODE, _STATE_ZIP, _BOX):
+    yield from _english_addresses(text, language)
+    patterns = [pattern for sign, pattern in _foreign(language) if sign.search(text)]
+    for pattern in (*patterns, _POSTCODE, _STATE_ZIP, _BOX):
         for match in pattern.finditer(text):
             yield _hit(match.start(), match.end(), text)
     for match in _LIVES.finditer(text):
         yield _hit(match.start("street"), match.end("street"), text)
+
+
+def _english_addresses(text: str, language: str) -> Iterator[Hit]:
+    pattern, place = _english(language), 0
+    while match := pattern.search(text, place):
+        # what begins with the wrong number may hold the right one
+        is_street = _is_english_street(match)
+        place = match.end() if is_street else match.end("number")
+        if is_street:
+            yield _hit(match.start(), match.end(), text)
 
 
 def _hit(start: int, end: int, text: str) -> Hit:
@@ -91,21 +105,23 @@ def _is_english_street(match: re.Match[str]) -> bool:
 def _english(language: str) -> re.Pattern[str]:
     word = number_pattern(language)
     number = rf"(?:\d{{1,5}}(?:\s?[a-cA-C]\b)?|{word}(?:[ -](?:hundred|{word})){{0,3}})"
+    name = rf"(?!(?i:{word})){_NAME_EN}"
     unit = _UNIT.replace("{number}", word)
     kinds = "|".join(_STREETS.split())
     return re.compile(
-        rf"(?<![\w.,:$€£])(?i:(?P<number>{number})),?\s(?P<name>{_NAME_EN}(?:\s{_NAME_EN}){{0,2}}?)\s"
+        rf"(?<![\w.,:$€£-])(?i:(?P<number>{number})),?\s(?P<name>{name}(?:\s{name}){{0,2}}?)\s"
         rf"(?:(?P<kind>(?i:{kinds}))\b|(?P<short>{_SHORT}))(?i:{unit}){_TAIL}"
     )
 
 
 @cache
-def _foreign(language: str) -> tuple[re.Pattern[str], ...]:
+def _foreign(language: str) -> tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]:
+    """For each language a street's name, which is quickly looked for, and the whole address."""
     word = number_pattern(language)
     number = rf"(?:\d{{1,4}}(?:\s?[a-e]\b|\s(?:bis|ter)\b)?|(?i:{word}(?:[ -]{word}){{0,3}}))"
     town = r"(?:,?\s+(?:in\s+)?(?:[A-Z]-)?\d{4,5}(?:\s[A-ZÀ-Ý][\w'’-]+(?:\s[A-Z][\w'’-]+)?)?)?"
     return (
-        re.compile(rf"\b{_GERMAN_STREET}\s(?:Nummer\s|Nr\.?\s)?{number}\b{town}"),
-        re.compile(rf"\b{number},?\s(?i:{_FRENCH_STREET}){town}"),
-        re.compile(rf"\b(?i:{_SPANISH_STREET}),?\s(?:(?:número|nº|n\.º)\s)?{number}\b{town}"),
+        (_GERMAN, re.compile(rf"\b{_GERMAN_STREET}\s(?:Nummer\s|Nr\.?\s)?{number}\b{town}")),
+        (_FRENCH, re.compile(rf"\b{number},?\s(?i:{_FRENCH_STREET}){town}")),
+        (_SPANISH, re.compile(rf"\b(?i:{_SPANISH_STREET}),?\s(?:(?:número|nº|n\.º)\s)?{number}\b{town}")),
     )

@@ -55,6 +55,7 @@ _NO_NAMES = (STOPWORDS | _CUES | frozenset(
     "message download available online shop und oder mich mir auf der die das bei unter le la les sur mon ma moi sa "
     "son el los las mi su en y et ou".split()
 ))  # fmt: skip
+_JOINED_LINES = re.compile(rf"\b(?:{'|'.join(_JOINERS)})\n|\n(?:{'|'.join(_JOINERS)})\b", re.IGNORECASE)
 _LOOK_BACK = 96
 _MOST_WORDS = 10
 
@@ -80,7 +81,11 @@ def _spoken_emails(text: str, language: str) -> Iterator[Hit]:
 
 def _local_start(text: str, end: int, language: str) -> int:
     """Where the name before an "at" begins; `end` itself where no name stands there."""
+    # a name goes on from one segment to the next only around a "dot"
     first = max(0, end - _LOOK_BACK)
+    line = text.rfind("\n", first, end)
+    if line >= 0 and not _JOINED_LINES.search(text, first, end):
+        first = line
     words = [(first + match.start(), match[0]) for match in _WORD.finditer(text[first:end])][-_MOST_WORDS - 1 :]
     if not words or words[-1][1].lower() in _NO_NAMES:
         return end
@@ -128,6 +133,8 @@ def _ips(text: str, language: str) -> Iterator[Hit]:
             words = match[0]
             if _is_ip(words):
                 yield Hit(match.start(), match.end(), "IP", words.lower())
+    if not re.search(_SPOKEN_DOT, text, re.IGNORECASE):
+        return
     for match in _spoken_ip(language).finditer(text):
         groups = re.split(_SPOKEN_DOT, match[0], flags=re.IGNORECASE)
         address = ".".join(_read_figures(group, language) for group in groups)

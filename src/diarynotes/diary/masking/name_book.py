@@ -101,21 +101,23 @@ class NameBook:
         """Every place where one of the names is said, the longest first."""
         place = 0
         while place < len(words):
-            length, cut = self._match(text, words, place)
+            length, cut = self._match(text, words, place) if self._may_begin(words[place].key) else (0, 0)
             if length:
-                last = words[place + length - 1]
                 key = " ".join(word.key for word in words[place : place + length])
-                yield Hit(words[place].start, last.end - cut, "PERSON", key[: len(key) - cut])
+                yield Hit(words[place].start, words[place + length - 1].end - cut, "PERSON", key[: len(key) - cut])
             elif fuzzy and (base := self._near_name(words[place])):
                 yield Hit(words[place].start, words[place].end, "PERSON", base)
             place += length or 1
+
+    def _may_begin(self, key: str) -> bool:
+        return key in self._names or (key[-1] == "s" and key[:-1] in self._names)
 
     def _match(self, text: str, words: Sequence[Word], place: int) -> tuple[int, int]:
         """How many words of a name begin here, and how many letters of the last are an ending ("Annas")."""
         key = words[place].key
         for first, cut in ((key, 0), (key[:-1], 1) if key.endswith("s") else ("", 0)):
             for name in sorted(self._names.get(first, ()), key=len, reverse=True):
-                if cut and len(name) > 1:
+                if cut and (len(name) > 1 or text[words[place].end - 1] not in "sS"):
                     continue
                 if (found := self._says(text, words, place, name)) >= 0:
                     return len(name), cut or found
@@ -132,7 +134,7 @@ class NameBook:
             return -1
         if len(name) == 1 or said[-1].key == name[-1]:
             return 0
-        return 1 if said[-1].key == f"{name[-1]}s" else -1
+        return 1 if said[-1].key == f"{name[-1]}s" and text[said[-1].end - 1] in "sS" else -1
 
     def _near_name(self, word: Word) -> str:
         """The owner's name that this word is a slip of: one letter more, less or other, the first the same."""

@@ -6,13 +6,16 @@ A name found by a cue is masked wherever it is said. Knows no grammar: a strange
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from diarynotes.diary.lists import doubtful_names
-from diarynotes.diary.masking.name_book import NameBook, fold_name, read_words
+from diarynotes.diary.lists import doubtful_names, given_names
+from diarynotes.diary.masking.name_book import NameBook, Word, fold_name, read_words
 from diarynotes.diary.masking.spans import Hit
 from diarynotes.diary.people import find_people
 from diarynotes.diary.tokens import read_tokens
+from diarynotes.diary.words import STOPWORDS
 
 _CAPITAL = r"[A-ZÀ-ÖØ-ÞŁŚŻŠČŽİ][\w'’]*[^\W\d_](?:-[A-ZÀ-ÖØ-Þ][\w'’]*)?"
 _FULL = rf"(?P<name>{_CAPITAL}(?:\s(?:(?:van|von|de|der|del|di|da|la|bin|al|O['’])\s?){{0,2}}{_CAPITAL}){{0,2}})"
@@ -40,6 +43,8 @@ _NAMING_CUES = (
     r"|hi|hello|hey|thanks|hallo|bonjour|hola"
 )
 _CUES = tuple(re.compile(rf"(?i:\b(?:{cue}))\s+{_FULL}") for cue in (_TITLE_CUES, _KIN_CUES, _NAMING_CUES))
+_HYPHENED = re.compile(rf"-{_CAPITAL}")
+_TELLING = frozenset("called named doctor dr mr mrs ms miss professor prof aunt auntie uncle".split())
 _SPELT_OUT = re.compile(
     r"\b(?:my name is|my name's|mein name ist|je m['’]appelle|me llamo|ich heiße)\s+"
     r"(?P<name>[^\W\d_]+(?:\s[^\W\d_]+)?)",
@@ -57,32 +62,42 @@ def find_names(texts: Sequence[str], *, names: Sequence[str], language: str) -> 
         owned.add_owned(name)
     yield from owned.find(text, words, fuzzy=True)
     told = NameBook(is_cased=is_cased)
-    yield from _find_told(texts, text, told, language)
-    if is_cased and language != "en":
-        told.add_given({word.key for word in words if word.is_capital})
-    yield from told.find(text, words, fuzzy=False)
-
-
-def _find_told(texts: Sequence[str], text: str, told: NameBook, language: str) -> Iterator[Hit]:
-    """Notes the names that cues tell; those that are ordinary words too are found in their own segment only."""
-    is_cased = any(part[1:] != part[1:].lower() for part in texts)
-    for pattern in _CUES if is_cased else ():
+    for pattern in _CUES if is_cased else (_SPELT_OUT,):
         for match in pattern.finditer(text):
             told.add_told(match["name"])
-    if not is_cased:
-        for match in _SPELT_OUT.finditer(text):
-            told.add_told(match["name"])
-    if language not in ("en", ""):
-        return
-    start = 0
+    if language in ("en", ""):
+        yield from _find_english(texts, text, words, told, is_cased=is_cased)
+    elif is_cased:
+        told.add_given({word.key for word in words if word.is_capital})
+    for hit in told.find(text, words, fuzzy=False):
+        hyphened = _HYPHENED.match(text, hit.end)
+        yield replace(hit, end=hyphened.end(), key=hit.key + hyphened[0].casefold()) if hyphened else hit
+
+
+def _find_english(
+    texts: Sequence[str], text: str, words: Sequence[Word], told: NameBook, *, is_cased: bool
+) -> Iterator[Hit]:
+    """Notes the names that are cued in English; those that are ordinary words too are given back where they stand."""
+    start, first = 0, 0
     for part in texts:
-        for name in find_people([read_tokens(part)], cased=is_cased):
-            if not name.startswith("my "):
+        end = start + len(part)
+        stop = bisect_left(words, end, lo=first, key=lambda word: word.start)
+        mine, first = words[first:stop], stop
+        if any(map(_may_be_name if is_cased else _may_be_uncased_name, mine)):
+            for name in find_people([read_tokens(part)], cased=is_cased):
                 if fold_name(name) in doubtful_names():
                     here = NameBook(is_cased=is_cased)
                     here.add((fold_name(name),), any_case=False)
-                    for hit in here.find(part, read_words(part), fuzzy=False):
-                        yield Hit(start + hit.start, start + hit.end, hit.kind, hit.key)
-                else:
+                    yield from here.find(text, mine, fuzzy=False)
+                elif not name.startswith("my "):
                     told.add_told(name)
-        start += len(part) + 1
+        start = end + 1
+
+
+def _may_be_name(word: Word) -> bool:
+    """Whether a look at the sentence is worth its time."""
+    return word.is_capital and (word.key not in STOPWORDS or word.key in doubtful_names())
+
+
+def _may_be_uncased_name(word: Word) -> bool:
+    return word.key in given_names() or word.key in doubtful_names() or word.key in _TELLING

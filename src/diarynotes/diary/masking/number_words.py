@@ -47,8 +47,10 @@ def number_words(language: str) -> dict[str, str]:
 @cache
 def number_pattern(language: str) -> str:
     """A pattern for one number in words, the longest first; to be matched without regard to case."""
-    words = sorted(number_words(language), key=len, reverse=True)
-    return r"\b(?:" + "|".join(re.escape(word).replace(r"\ ", r"[ -]") for word in words) + r")\b"
+    words = number_words(language)
+    # the look ahead spares most words of a text the walk into the branches
+    first = "".join(sorted({word[0] for word in words} | {word[0].upper() for word in words}))
+    return rf"\b(?=[{first}])(?:{_branch(list(words))})\b"
 
 
 @cache
@@ -66,6 +68,17 @@ def read_number(words: str, language: str) -> str:
 def read_double(word: str) -> int:
     """How often the next figure is meant."""
     return _DOUBLES[word.lower()]
+
+
+def _branch(words: list[str]) -> str:
+    """One pattern for many words, branching letter by letter, which is several times faster than a list of them."""
+    tails: dict[str, list[str]] = {}
+    for word in words:
+        tails.setdefault(word[:1], []).append(word[1:])
+    can_end = tails.pop("", None) is not None
+    parts = [("[ -]" if sign in " -" else sign) + _branch(rest) for sign, rest in tails.items()]
+    inner = parts[0] if len(parts) == 1 and not can_end else f"(?:{'|'.join(parts)})" if parts else ""
+    return f"{inner}?" if can_end and parts else inner
 
 
 def _pair_up(tens: list[str], start: int, units: dict[str, str], form: str) -> dict[str, str]:

@@ -44,6 +44,8 @@ _SECRET = re.compile(
 )
 _ITEM = r"(?:[1-9]\d{0,2}(?:[.,']\d{3})+(?:[.,]\d+)?|[1-9]?\d[.,]\d{1,9}|(?:1[5-9]|20)\d\d|[1-9]\d?|[1-9]\d0)"
 _LIST = re.compile(rf"{_ITEM}(?:(?:[,;]?\s+|\s?[–-]\s?|,){_ITEM})*")
+_SSN = re.compile(r"\d{3}-\d\d-\d{4}")
+"""A social security number of the United States, which has no checksum."""
 _GROUPED = re.compile(r"[1-9]\d{0,2}(?: \d{3})+")
 
 
@@ -62,17 +64,27 @@ class _Reader:
             return "PHONE" if len(figures) >= _LEAST else None
         if is_card(figures):
             return "CARD"
+        if kind := self._judge_cue(figures, before):
+            return kind
+        if _is_counting(run):
+            return None
+        if _SSN.fullmatch(self.text[run.start : run.end]):
+            return "ID"
         if self._is_phone(figures):
             return "PHONE"
         if len(figures) >= 11 and is_national_id(figures):
             return "ID"
-        if len(figures) >= 4 and _STRONG.search(before):
-            return "PHONE"
-        if len(figures) >= 4 and _SECRET.search(before):
-            return "ID" if is_national_id(figures) else "NUMBER"
-        if len(figures) >= 6 and _WEAK.search(before):
-            return "PHONE"
         return self._judge_looks(run, figures)
+
+    def _judge_cue(self, figures: str, before: str) -> str | None:
+        """What the words right before it say that it is."""
+        if len(figures) < 4:
+            return None
+        if _STRONG.search(before):
+            return "PHONE"
+        if _SECRET.search(before):
+            return "ID" if is_national_id(figures) else "NUMBER"
+        return "PHONE" if len(figures) >= 6 and _WEAK.search(before) else None
 
     def _judge_looks(self, run: Run, figures: str) -> str | None:
         if len(figures) >= 4 and any(number.is_double for number in run.numbers):
@@ -100,16 +112,20 @@ class _Reader:
         return False
 
     def _is_ordinary(self, run: Run, figures: str) -> bool:
-        """Whether it is a list of amounts, years or small numbers, or somebody counting."""
+        """Whether it is a list of amounts, years or small numbers."""
         values = [number.figures for number in run.numbers]
         words = self.text[run.start : run.end]
         if not any(number.is_word for number in run.numbers):
             is_round = len(values) == 1 and figures.endswith("000") and figures[0] != "0"
             return is_round or bool(_LIST.fullmatch(words)) or bool(_GROUPED.fullmatch(words))
-        steps = {int(after) - int(before) for before, after in pairwise(values) if before and after}
-        is_counting = len(steps) == 1 and abs(next(iter(steps))) in (1, 2, 5, 10)
-        is_list = figures[0] != "0" and sum(len(value) == 1 for value in values) * 2 < len(values)
-        return is_counting or is_list
+        return figures[0] != "0" and sum(len(value) == 1 for value in values) * 2 < len(values)
+
+
+def _is_counting(run: Run) -> bool:
+    """Whether somebody counts: one, two, three, or by fives."""
+    values = [number.figures for number in run.numbers]
+    steps = {int(after) - int(before) for before, after in pairwise(values) if before and after}
+    return len(values) > 2 and len(steps) == 1 and abs(next(iter(steps))) in (1, 2, 5, 10)
 
 
 def find_numbers(text: str, claims: Claims, *, language: str, region: str | None) -> list[Hit]:

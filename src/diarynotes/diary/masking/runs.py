@@ -32,11 +32,11 @@ _ORDINARY = "|".join(
         r"(?<![\d./-])(?:0?[1-9]|[12]\d|3[01])(?P<sign>[./-])(?:0?[1-9]|[12]\d|3[01])(?P=sign)(?:(?:19|20)\d\d|\d\d)(?![./-]?\d)",
         r"(?<![\d./-])(?:19|20)\d\d(?P<mark>[./-])(?:0?[1-9]|1[0-2])(?P=mark)(?:0?[1-9]|[12]\d|3[01])(?![./-]?\d)",
         rf"\b\d{{1,2}}(?:st|nd|rd|th|er|\.)?\s+(?:of\s+|de\s+)?{_MONTH},?(?:\s+(?:de\s+)?(?:19|20)\d\d\b)?",
-        rf"\b{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+(?:19|20)\d\d\b)?",
         r"[$€£¥]\s?\d+(?:[.,]\d+)*",
         rf"(?<![\d+])\d+(?:[., ]\d{{3}})*(?:[.,]\d+)?\s?(?:[$€£¥%°]|{_UNIT})",
     )
 )
+_MONTH_FIRST = rf"\b(?=[jfmasond]){_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+(?:19|20)\d\d\b)?"
 _GAP = re.compile(
     r"[\s,.\-–—/()]{0,5}(?:\b(?:um+|uh+m*|er+m?|äh+m?|euh|eh)\b[\s,.]{1,3})?", re.IGNORECASE
 )  # fmt: skip
@@ -120,7 +120,7 @@ def _plain(figures: str) -> str:
 def _pattern(language: str) -> re.Pattern[str]:
     word = number_pattern(language)
     return re.compile(
-        rf"(?P<ordinary>{_ORDINARY})|(?P<plus>{PLUS})|(?P<double>{double_pattern()})[\s-]+(?P<once>\d|{word})"
+        rf"(?P<ordinary>(?:(?=[\d$€£¥])(?:{_ORDINARY})|{_MONTH_FIRST}))|(?P<plus>{PLUS})|(?P<double>{double_pattern()})[\s-]+(?P<once>\d|{word})"
         rf"|(?P<figures>\d+)|(?P<word>{word})",
         re.IGNORECASE,
     )

@@ -52,8 +52,9 @@ class Claims:
             stop = self._taken.find(1, start, hit.end)
             stop = hit.end if stop < 0 else stop
             piece = self._text[start:stop]
+            is_cut = start > 0 and self._text[start - 1].isalnum() and piece[:1].isalnum()
             inner = _EDGES.sub(" ", piece).strip()
-            if any(sign.isalnum() for sign in inner):
+            if not is_cut and any(sign.isalnum() for sign in inner):
                 lead = len(piece) - len(piece.lstrip(" \n\t,;."))
                 tail = len(piece.rstrip(" \n\t,;."))
                 self._take(Hit(start + lead, start + tail, hit.kind, inner.casefold()))
