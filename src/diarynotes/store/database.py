@@ -47,6 +47,8 @@ def begin(engine: Engine) -> Iterator[Connection]:
     except DBAPIError as failure:
         # from None: the cause's own text may quote the row that was refused
         raise StorageFailed(_name(engine), _complaint(failure)) from None
+    except CompileError as failure:  # its text names columns and parameters, never their values
+        raise StorageFailed(_name(engine), f"a statement cannot be put together: {failure.args[0]}") from failure
     except SQLAlchemyError as failure:
         raise StorageFailed(_name(engine), type(failure).__name__) from failure
 
