@@ -11,7 +11,13 @@ from functools import cache
 from ipaddress import ip_address
 
 from diarynotes.diary.lists import given_names
-from diarynotes.diary.masking.number_words import number_pattern, number_words, read_number
+from diarynotes.diary.masking.number_words import (
+    double_pattern,
+    number_pattern,
+    number_words,
+    read_double,
+    read_number,
+)
 from diarynotes.diary.masking.spans import Hit
 from diarynotes.diary.words import STOPWORDS
 
@@ -24,8 +30,12 @@ _ENDS = _PLAIN_ENDS + "|de|es|it|at|be|no|fi|us|in|me|co|so|la|is|li|to"
 _DOT = r"(?:\.|\s+(?:dot|punkt|point|punto|period)\s+|\s?\.\s?(?=(?:com|org|net)\b))"
 _SPOKEN_DOT = r"\s+(?:dot|punkt|point|punto)\s+"
 _AT = r"(?:\s*@\s*|\s+(?:at|ät|et|arobase|arroba|klammeraffe|at sign|at the rate)\s+|\s*[(\[]\s?at\s?[)\]]\s*)"
-_LABEL = r"(?!(?:at|ät|et|the|a|an|dot|my|to)\b)[^\W_][\w-]{0,62}"
-_DOMAIN = rf"{_LABEL}(?:[ ]{_LABEL}){{0,2}}?(?:{_DOT}{_LABEL}){{0,3}}?{_DOT}(?:{_ENDS})(?:{_DOT}(?:{_ENDS}))?\b"
+_LABEL = r"(?!(?:at|ät|et|the|a|an|dot|to)\b)[^\W_][\w-]{0,62}"
+_DASH = r"\s+(?:dash|hyphen|minus|bindestrich|tiret|guion)\s+"
+_DOMAIN = (
+    rf"{_LABEL}(?:(?:{_DASH}|[ ]){_LABEL}){{0,2}}?(?:{_DOT}{_LABEL}){{0,3}}?"
+    rf"{_DOT}(?:{_ENDS})(?:{_DOT}(?:{_ENDS}))?\b"
+)
 _WRITTEN_EMAIL = re.compile(r"[\w.+%'-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}\b")
 _ANCHOR = re.compile(rf"(?<=[\w.])(?P<at>{_AT})(?P<domain>{_DOMAIN})", re.IGNORECASE)
 _PATH = r"(?:\s+slash\s+[\w-]+|/[^\s\[\]]*)*"
@@ -62,17 +72,19 @@ _MOST_WORDS = 10
 
 def find_internet(text: str, *, language: str) -> Iterator[Hit]:
     """Emails, URLs and IP addresses, emails first."""
-    for match in _WRITTEN_EMAIL.finditer(text):
-        yield Hit(*match.span(), "EMAIL", match[0].casefold())
-    yield from _spoken_emails(text, language)
+    written = [Hit(*match.span(), "EMAIL", match[0].casefold()) for match in _WRITTEN_EMAIL.finditer(text)]
+    yield from written
+    yield from _spoken_emails(text, language, known={hit.end for hit in written})
     yield from _ips(text, language)
     for match in _URL.finditer(text):
         words = match[0].rstrip(".,;:!?)'\"")
         yield Hit(match.start(), match.start() + len(words), "URL", _fold_domain(words))
 
 
-def _spoken_emails(text: str, language: str) -> Iterator[Hit]:
+def _spoken_emails(text: str, language: str, known: set[int]) -> Iterator[Hit]:
     for match in _ANCHOR.finditer(text):
+        if match.end() in known:
+            continue
         start = _local_start(text, match.start(), language)
         if start < match.start():
             local = _fold_local(text[start : match.start()], language)
@@ -87,14 +99,16 @@ def _local_start(text: str, end: int, language: str) -> int:
     if line >= 0 and not _JOINED_LINES.search(text, first, end):
         first = line
     words = [(first + match.start(), match[0]) for match in _WORD.finditer(text[first:end])][-_MOST_WORDS - 1 :]
-    if not words or words[-1][1].lower() in _NO_NAMES:
+    if not words or not _may_be_name(words[-1][1]):
         return end
     place = len(words) - 1
     while place > 0:
         before, word = words[place - 1][1], words[place][1]
         if before.lower() in _JOINERS and place > 1 and _may_be_name(words[place - 2][1]):
             place -= 2
-        elif _goes_on(before, word, language):
+        elif _goes_on(before, word, language) and not text[words[place - 1][0] + len(before) : words[place][0]].strip(
+            " ,"
+        ):
             place -= 1
         else:
             break
@@ -113,7 +127,7 @@ def _goes_on(before: str, word: str, language: str) -> bool:
 
 
 def _may_be_name(word: str) -> bool:
-    return word.lower() not in _NO_NAMES and word[-1] != "."
+    return (len(word) == 1 or word.lower() not in _NO_NAMES) and word[-1] != "."
 
 
 def _reach_cue(words: list[tuple[int, str]], place: int) -> int:
@@ -152,13 +166,20 @@ def _is_ip(words: str) -> bool:
 
 def _read_figures(words: str, language: str) -> str:
     """The figures that are said one by one or as one number: "one ninety two" and "one nine two" are 192."""
-    found = re.findall(rf"\d+|{number_pattern(language)}", words, re.IGNORECASE)
-    return "".join(word if word.isdecimal() else read_number(word, language) for word in found)
+    figures, times = "", 1
+    for word in re.findall(rf"\d+|{double_pattern()}|{number_pattern(language)}", words, re.IGNORECASE):
+        if re.fullmatch(double_pattern(), word, re.IGNORECASE):
+            times = read_double(word)
+        else:
+            figures += (word if word.isdecimal() else read_number(word, language)) * times
+            times = 1
+    return figures
 
 
 @cache
 def _spoken_ip(language: str) -> re.Pattern[str]:
     number = rf"(?:\b\d{{1,3}}\b|{number_pattern(language)})"
+    number = rf"(?:{double_pattern()}[ -])?{number}"
     group = rf"{number}(?:[ -]{number}){{0,2}}"
     return re.compile(rf"{group}(?:{_SPOKEN_DOT}{group}){{3}}", re.IGNORECASE)
 

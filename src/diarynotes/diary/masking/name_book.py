@@ -82,9 +82,11 @@ class NameBook:
     def add_told(self, name: str) -> None:
         """A name that a cue told, and its parts, but for titles."""
         keys = [fold_name(match) for match in _WORD.findall(name)]
-        while keys and keys[0] in _TITLES:
+        while keys and keys[0] in _NO_NAMES:
             keys.pop(0)
-        if not keys or any(key in _NO_NAMES for key in keys[:1]):
+        while keys and keys[-1] in _NO_NAMES:
+            keys.pop()
+        if not keys or (tuple(keys) in toponyms() and keys[0] not in given_names()):
             return
         self.add(keys, any_case=False)
         for key in keys:

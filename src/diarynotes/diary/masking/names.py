@@ -40,7 +40,7 @@ _NAMING_CUES = (
     r"my name is|my name's|i am called|name is|named|dear|signed|regards,?|mein name ist|ich heiße|heißt|namens"
     r"|lieber|liebe|je m['’]appelle|s['’]appelle|mon nom est|cher|chère|me llamo|se llama|mi nombre es|querido"
     r"|querida|spoke (?:to|with)|speak (?:to|with)|talked (?:to|with)|met (?:up )?with|this is(?=\s+\S+\s+speaking)"
-    r"|hi|hello|hey|thanks|hallo|bonjour|hola"
+    r"|called|phoned|texted|emailed|messaged|hi|hello|hey|thanks|hallo|bonjour|hola"
 )
 _CUES = tuple(re.compile(rf"(?i:\b(?:{cue}))\s+{_FULL}") for cue in (_TITLE_CUES, _KIN_CUES, _NAMING_CUES))
 _HYPHENED = re.compile(rf"-{_CAPITAL}")
@@ -56,7 +56,8 @@ def find_names(texts: Sequence[str], *, names: Sequence[str], language: str) -> 
     """Names in `texts`, offsets counted as if they were joined by one sign: the owner's list, then what cues tell."""
     text = "\n".join(texts)
     words = read_words(text)
-    is_cased = any(part[1:] != part[1:].lower() for part in texts)
+    # an acronym does not make an engine one that writes capitals
+    is_cased = sum(part != part.lower() for part in texts) * 4 >= len(texts)
     owned = NameBook(is_cased=is_cased)
     for name in names:
         owned.add_owned(name)

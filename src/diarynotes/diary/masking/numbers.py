@@ -42,7 +42,8 @@ _SECRET = re.compile(
     r"|passwort|compte|passeport|cuenta|pasaporte|contraseña|zip|zip code|postcode|plz)\b" + _FILLER,
     re.IGNORECASE,
 )
-_ITEM = r"(?:[1-9]\d{0,2}(?:[.,']\d{3})+(?:[.,]\d+)?|[1-9]?\d[.,]\d{1,9}|(?:1[5-9]|20)\d\d|[1-9]\d?|[1-9]\d0)"
+_THOUSANDS = r"[1-9]\d{0,2}(?:(?:\.\d{3})+(?:,\d+)?|(?:[,']\d{3})+(?:\.\d+)?)"
+_ITEM = rf"(?:{_THOUSANDS}|[1-9]?\d[.,]\d{{1,9}}|(?:1[5-9]|20)\d\d|[1-9]\d?|[1-9]\d0)"
 _LIST = re.compile(rf"{_ITEM}(?:(?:[,;]?\s+|\s?[–-]\s?|,){_ITEM})*")
 _SSN = re.compile(r"\d{3}-\d\d-\d{4}")
 """A social security number of the United States, which has no checksum."""
@@ -72,8 +73,6 @@ class _Reader:
             return "ID"
         if self._is_phone(figures):
             return "PHONE"
-        if len(figures) >= 11 and is_national_id(figures):
-            return "ID"
         return self._judge_looks(run, figures)
 
     def _judge_cue(self, figures: str, before: str) -> str | None:

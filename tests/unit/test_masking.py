@@ -1,0 +1,291 @@
+"""What is masked, what is left alone, and that everything goes back as it was."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from diarynotes.diary.masking import KINDS, Mask, mask_transcript
+from diarynotes.diary.masking.national_ids import COUNTRIES, _module
+from diarynotes.diary.masking.number_words import number_words
+from diarynotes.diary.masking.placeholders import find_placeholders, make_placeholder
+from diarynotes.models import Draft, Mood, Segment, Sentence, Todo, Transcript
+
+
+def hear(*texts: str, language: str = "en") -> Transcript:
+    segments = tuple(Segment(float(n), n + 1.0, text) for n, text in enumerate(texts))
+    return Transcript("t", "r", "e", "m", language, segments, 1.0)
+
+
+def mask(*texts: str, names: tuple[str, ...] = (), region: str | None = None, language: str = "en") -> str:
+    return mask_transcript(hear(*texts, language=language), names=names, region=region)[0].text
+
+
+def draft(*body: str, **fields: object) -> Draft:
+    sentences = tuple(Sentence(text, (number,)) for number, text in enumerate(body))
+    blank = Draft("A day", "It was a day.", Mood("neutral", 0.0), sentences)
+    return replace(blank, **fields)  # type: ignore[arg-type]
+
+
+def restore(private: Mask, text: str) -> str:
+    return private.unmask(draft(text))[0].body[0].text
+
+
+# -- what is masked ---------------------------------------------------------------------------------------------------
+
+MASKED = {
+    "call me on double five oh one two three four": "call me on [PHONE_1]",
+    "it ends with double five oh one": "it ends with [PHONE_1]",
+    "john dot smith at gmail dot com wrote": "[EMAIL_1] wrote",
+    "john at example dot com": "[EMAIL_1]",
+    "My email is john underscore s at my dash firm dot co dot uk.": "My email is [EMAIL_1].",
+    "plus four nine one seven six one two three four five six seven": "[PHONE_1]",
+    "Card four one one one, one one one one, one one one one, one one one one.": "Card [CARD_1].",
+    "look at w w w dot example dot com slash me": "look at [URL_1]",
+    "D E eight nine three seven oh four oh oh four four oh five three two oh one three oh oh oh": "[IBAN_1]",
+    "It runs on 10.0.0.12 and fe80::1.": "It runs on [IP_1] and [IP_2].",
+    "My extension is 4421.": "My extension is [PHONE_1].",
+    "Her NHS number is 943 476 5919.": "Her NHS number is [ID_1].",
+    "His SSN is 536-22-1234.": "His SSN is [ID_1].",
+    "We live at 42 Maple Street, Apt 3, Springfield, IL 62704 now.": "We live at [ADDRESS_1] now.",
+    "forty two maple street": "[ADDRESS_1]",
+    "My brother Tom and Dr. Weber came.": "My brother [PERSON_1] and Dr. [PERSON_2] came.",
+    "Anna called, with Maria and Ben.": "[PERSON_1] called, with [PERSON_2] and [PERSON_3].",
+    "I met Anna's sister, then ANNA herself.": "I met [PERSON_1]'s sister, then [PERSON_1B] herself.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", MASKED)
+def test_english_is_masked(text: str) -> None:
+    assert mask(text) == MASKED[text]
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "masked"),
+    [
+        ("de", "Meine Nummer ist null eins sieben sechs, zwölf, dreiundvierzig, zwo eins null.", "[PHONE_1]."),
+        ("de", "Ich wohne in der Hauptstraße zwölf, 34117 Kassel.", "[ADDRESS_1]."),
+        ("de", "Gestern kam Frau Okonski mit meinem Bruder Jonas.", "[PERSON_2]."),
+        ("de", "Schreib an max punkt berg at web punkt de", "[EMAIL_1]"),
+        ("fr", "C'est le zéro six, douze, trente-quatre, cinquante-six, soixante-dix-huit.", "[PHONE_1]."),
+        ("fr", "J'habite 12 rue de la Paix, 75002 Paris.", "[ADDRESS_1]."),
+        ("fr", "luc point durand arobase orange point fr", "[EMAIL_1]"),
+        ("es", "Mi número es seis uno dos tres cuatro cinco seis siete ocho.", "[PHONE_1]."),
+        ("es", "Vivo en la calle Mayor 5.", "[ADDRESS_1]."),
+        ("es", "Escribe a juan arroba correo punto es", "[EMAIL_1]"),
+    ],
+)
+def test_other_languages_are_masked(language: str, text: str, masked: str) -> None:
+    assert mask(text, language=language).endswith(masked)
+
+
+ORDINARY = """
+We went there five or six times, maybe seven.
+The train leaves at 10:30 and arrives at 14:05.
+It happened on 2026-11-21, or was it 3/4/2025 or 21.11.2026?
+We agreed on 1,250,000 euros, not 1.300.000 and not $2,400,000.
+He ran 42.195 kilometres in 2 hours 11 minutes and 3 seconds.
+In 2019, 2020, 2021 and 2022 we stayed at home.
+One two three four five six seven eight nine ten, here I come.
+I counted five ten fifteen twenty twenty five thirty.
+My sets were 12 10 10 8 and 12 10 8 8.
+It costs nine hundred and fifty a month.
+Pick up code four four nine two.
+It was a five minute drive and a two lane road all the way.
+I have one more way to do it and three places to park.
+The dot com bubble was in the year two thousand.
+She looked at me and said nothing. It was late.
+On May 5 2026 we leave, and on the 12 June 2027 we are back.
+The score was 3-2, then 21-19, 19-21, 15-13.
+About 2500000 people live there.
+We drove from Berlin to Rotterdam on Monday at half past nine.
+The recipe wants 250 grams of flour, 3 eggs, 100 100 50.
+I am at home. It is warm. So be it.
+Chapter 12, page 345, line 6.
+It is 21.5 degrees, 19.5 at night, with 80 percent humidity.
+I wrote 1,200 1,300 and 1,250 words.
+Twenty twenty six will be better than nineteen ninety nine.
+I sent it to the office at the dot.
+We saw the Street View of the Park and took a Drive.
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("text", ORDINARY)
+def test_what_is_ordinary_stays(text: str) -> None:
+    assert mask(text) == text
+
+
+def test_spanish_or_is_no_zero() -> None:
+    assert mask("Fui cinco o seis o siete o ocho veces.", language="es") == "Fui cinco o seis o siete o ocho veces."
+
+
+def test_the_region_says_what_a_local_number_is() -> None:
+    assert mask("Es ist die 612 345 678 gewesen", region="ES") == "Es ist die [PHONE_1] gewesen"
+    assert mask("Es waren 612 345 678 Sterne", region="DE") == "Es waren 612 345 678 Sterne"
+
+
+def test_the_same_thing_has_the_same_number_in_every_segment_and_form() -> None:
+    masked = mask("Mail john@example.com.", "I said john at example dot com.", "Not jo@example.com, JOHN@EXAMPLE.COM.")
+    assert masked == "Mail [EMAIL_1]. I said [EMAIL_1B]. Not [EMAIL_2], [EMAIL_1C]."
+
+
+def test_a_number_once_told_is_known_without_its_cue() -> None:
+    assert mask("My extension is 4421.", "Then they asked for 44 21 again.") == (
+        "My extension is [PHONE_1]. Then they asked for [PHONE_1B] again."
+    )
+
+
+def test_a_number_that_two_segments_share_is_masked_in_both() -> None:
+    masked, private = mask_transcript(hear("call me on five five five", "oh one double nine, please"))
+    assert [segment.text for segment in masked.segments] == ["call me on [PHONE_1]", "[PHONE_2], please"]
+    assert restore(private, masked.text) == "call me on five five five oh one double nine, please"
+
+
+def test_owned_names_in_any_case_ending_and_slip() -> None:
+    names = ("Katharina Berg", "Will", "O'Brien")
+    text = "katharina  berg, KATHARINA, Berg's dog, Katarina, Katharinas Hut, will, O’Brien and Bergen."
+    masked = mask(text, names=names)
+    assert not re.search(r"katharina|katarina|\bberg\b|will|brien", masked, re.IGNORECASE)
+    assert "Bergen" in masked
+
+
+def test_names_that_are_words_are_left_in_lower_case_when_nobody_owns_them() -> None:
+    assert mask("We told Rose. The rose will grow.") == "We told [PERSON_1]. The rose will grow."
+
+
+# -- the way back -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "damaged", ["PERSON_1", "[Person 1]", "[person_1]", "[PERSON_1", "\\[PERSON\\_1\\]", "{PERSON-1}", "PERSON 1"]
+)
+def test_damaged_placeholders_are_healed(damaged: str) -> None:
+    _, private = mask_transcript(hear("I told Anna."))
+    assert restore(private, f"Then {damaged}, smiled.") == "Then Anna, smiled."
+
+
+def test_endings_and_unknown_ways_of_writing_are_healed() -> None:
+    _, private = mask_transcript(hear("I told Anna."))
+    assert restore(private, "[PERSON_1]s hat and [PERSON_1D]'s") == "Annas hat and Anna's"
+    assert restore(private, "person 1 and Person of 1") == "person 1 and Person of 1"
+
+
+def test_every_field_goes_back() -> None:
+    _, private = mask_transcript(hear("I told Anna Berg to call 555-0199."))
+    name, number = "[PERSON_1]", "[PHONE_1]"
+    masked = draft(
+        name, title=name, summary=number, people=(name,), places=(name,), topics=(number,), todos=(Todo(number),),
+        questions=(f"{name}?",),
+    )  # fmt: skip
+    plain, findings = private.unmask(masked)
+    assert findings == ()
+    assert plain == draft(
+        "Anna Berg", title="Anna Berg", summary="555-0199", people=("Anna Berg",), places=("Anna Berg",),
+        topics=("555-0199",), todos=(Todo("555-0199"),), questions=("Anna Berg?",),
+    )  # fmt: skip
+
+
+def test_what_the_answer_invented_is_dropped_and_told() -> None:
+    _, private = mask_transcript(hear("I told Anna.", "She left."))
+    answer = draft(
+        "I told [PERSON_1].", "[PERSON_2] left.", title="[PHONE_9]", summary="Fine. [PERSON_7] left. Good.",
+        people=("[PERSON_1]", "[PERSON_3]"), todos=(Todo("Call [PHONE_1]"),),
+    )  # fmt: skip
+    plain, findings = private.unmask(answer)
+    assert [sentence.text for sentence in plain.body] == ["I told Anna."]
+    assert (plain.title, plain.summary) == ("I told Anna.", "Fine. Good.")
+    assert (plain.people, plain.todos) == (("Anna",), ())
+    assert [(finding.code, finding.where) for finding in findings] == [
+        ("unknown_placeholder", where) for where in ("body 1", "title", "summary", "people", "todos")
+    ]
+
+
+def test_a_sentence_that_lost_its_name_is_told_as_info() -> None:
+    _, private = mask_transcript(hear("I told Anna.", "She left."))
+    _, findings = private.unmask(draft("I told someone.", "She left."))
+    assert [(finding.code, finding.severity) for finding in findings] == [("lost_placeholder", "info")]
+    assert "Anna" not in repr(findings)
+
+
+def test_speech_that_looks_like_a_placeholder_comes_back() -> None:
+    spoken = "[PERSON_1] is what PERSON_2 wrote, and Anna wrote [Phone 3]."
+    masked, private = mask_transcript(hear(spoken))
+    assert "[PERSON_1] wrote [TEXT_3]" in masked.text
+    assert restore(private, masked.text) == spoken
+    assert dict(private.kinds) == {"PERSON": 1}
+
+
+def test_a_mask_shows_kinds_and_no_values() -> None:
+    _, private = mask_transcript(hear("Anna, ANNA and Ben: anna@example.com"))
+    assert dict(private.kinds) == {"EMAIL": 1, "PERSON": 2}
+    assert repr(private) == "Mask(EMAIL=1, PERSON=2)"
+    assert b"nna" not in pickle.dumps(private)
+    for emptied in (pickle.loads(pickle.dumps(private)), copy.copy(private)):
+        assert emptied.kinds == private.kinds
+        with pytest.raises(ValueError, match="Mask the transcript again"):
+            emptied.unmask(draft("[PERSON_1]"))
+
+
+def test_written_lists_are_what_they_say() -> None:
+    assert all(_module(name).is_valid for name in COUNTRIES)
+    assert all(make_placeholder(kind, 1, 1) == f"[{kind}_1B]" for kind in KINDS)
+    assert len({make_placeholder("ID", 1, variant) for variant in range(600)}) == 600
+    for language in ("en", "de", "fr", "es"):
+        assert {f"{value}" for value in range(100)} <= set(number_words(language).values())
+
+
+# -- whatever is said -------------------------------------------------------------------------------------------------
+
+_LETTERS = st.sampled_from("abcdefghijklmnopqrstuvwxyzäéñßABCDEFGÄÉ")
+_NAME = st.text(_LETTERS, min_size=3, max_size=9).filter(lambda name: name.lower() not in ("person", "text", "phone"))
+_PIECE = st.one_of(
+    st.sampled_from(list(MASKED) + ORDINARY),
+    st.sampled_from(["[PERSON_1]", "PHONE 2", "\\", "[", "]", "\n", "ID 4", "[[TEXT_1]]", "'s", "s", "_1", "plus"]),
+    st.text(max_size=12),
+    st.text("0123456789 .,-()+/", max_size=20),
+    _NAME,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.lists(_PIECE, max_size=4), min_size=1, max_size=4), st.lists(_NAME, max_size=2), st.booleans())
+def test_a_perfect_copy_comes_back_exactly(parts: list[list[str]], names: list[str], glue: bool) -> None:
+    texts = [("" if glue else " ").join(part) for part in parts]
+    masked, private = mask_transcript(hear(*texts), names=names)
+    plain, findings = private.unmask(draft(*(segment.text for segment in masked.segments)))
+    assert [sentence.text for sentence in plain.body] == texts
+    assert findings == ()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    _NAME,
+    st.lists(st.sampled_from(["{}", " {} ", "{}'s", "({})", "{}, {}", "x {}-{}"]), min_size=1, max_size=4),
+    st.data(),
+)
+def test_nothing_of_an_owned_name_is_left_in_any_case(name: str, forms: list[str], data: st.DataObject) -> None:
+    cases = st.sampled_from([str.upper, str.lower, str.title, str])
+    texts = [form.format(data.draw(cases)(name), data.draw(cases)(name)) for form in forms]
+    masked, _ = mask_transcript(hear("So.", *texts), names=[name])
+    left = re.sub(r"\[[A-Z]+_\d+[A-Z]*\]", "", masked.text)
+    assert not re.search(rf"\b{re.escape(name.casefold())}\b", left.casefold())
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(10**15, 10**16 - 1), st.lists(st.sampled_from(["", " ", "-", ", ", "  "]), min_size=3, max_size=3))
+def test_nothing_of_a_long_number_is_left_in_any_spacing(number: int, gaps: list[str]) -> None:
+    groups = re.findall("....", str(number))
+    spaced = "".join(group + gap for group, gap in zip(groups, [*gaps, ""], strict=True))
+    masked = mask(f"The card is {spaced} and", f"again {number}.")
+    assert not re.search(r"\d", re.sub(r"\[[A-Z]+_\d+[A-Z]*\]", "", masked))
+
+
+def test_no_placeholder_is_seen_where_none_is() -> None:
+    for text in ORDINARY:
+        assert find_placeholders(text) == []
