@@ -81,8 +81,10 @@ class ScriptedWriter:
     name = "scripted"
     prompt_version = "1"
 
-    def __init__(self, answer: Draft | WriterFailed, *, model: str = "lines", degraded: bool = False) -> None:
-        self.answer, self.model, self.degraded = answer, model, degraded
+    def __init__(
+        self, answer: Draft | WriterFailed, *, model: str = "lines", degraded: bool = False, local: bool = True
+    ) -> None:
+        self.answer, self.model, self.degraded, self.local = answer, model, degraded, local
         self.asked = 0
 
     def write(self, transcript: Transcript, *, day: date) -> Draft:  # noqa: ARG002

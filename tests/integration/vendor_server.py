@@ -114,6 +114,7 @@ def serve() -> Iterator[Vendor]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
             size = int(self.headers.get("content-length", "0"))

@@ -59,12 +59,13 @@ _SIGNS: tuple[tuple[WriterFailure, tuple[str, ...]], ...] = (
             "exceed context limit",  # Anthropic
             "too large for model",  # Mistral
             "context window",
+            "request too large for",  # OpenAI, as 429: more than the account may send in a minute, at whatever pace
             "string_above_max_length",  # OpenAI, code
         ),
     ),
     (
         "quota",
-        ("insufficient_quota", "billing_hard_limit", "billing_not_active", "credit balance", "payment required"),
+        ("insufficient_quota", "billing_hard_limit", "billing_not_active", "credit balance", "api usage limits"),
     ),
     ("refusal", ("content_filter", "content_policy", "content management policy", "invalid_prompt")),
 )
@@ -149,11 +150,11 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that a server asks to wait, from 0 to a day; None where it does not say, or says nonsense.
 
     Retry-After is a number of seconds or a date (RFC 9110, 10.2.3); a date counts from the server's own Date, so that
-    clocks may differ.
+    clocks may differ. OpenAI and Azure say it more finely in retry-after-ms.
     """
     value = headers.get("retry-after", "").strip()
     try:
-        wait_s = float(value)
+        wait_s = float(headers["retry-after-ms"]) / 1000 if "retry-after-ms" in headers else float(value)
     except ValueError:
         then, now = _read_date(value), _read_date(headers.get("date", "")) or datetime.now(UTC)
         wait_s = (then - now).total_seconds() if then else math.nan

@@ -15,6 +15,7 @@ from diarynotes.diary.language_model import (
     CLOUD_CONTEXT_TOKENS,
     LOCAL_CONTEXT_TOKENS,
     Limits,
+    PaidParts,
     Reply,
     Shape,
     check_prompt,
@@ -72,7 +73,7 @@ class ApiWriter(ABC, Generic[Dialect]):
         window = context_tokens or (LOCAL_CONTEXT_TOKENS if self.local else CLOUD_CONTEXT_TOKENS)
         self.limits = Limits.of(window, max_output_tokens)
         self.provider = provider or (_LOCAL_PROVIDER if self.local else self.name_provider(self.address.host))
-        self._prompt, self._timeout_s, self._dialect = prompt, timeout_s, dialect
+        self._prompt, self._timeout_s, self._dialect, self._paid = prompt, timeout_s, dialect, PaidParts()
         authorization = f"Bearer {key}" if key else None
         wire = open_wire(authorization=authorization, user_agent=_USER_AGENT, proxy=proxy)
         self._client = self.open_client(base_url=self.address.url, timeout=timeout_s, max_retries=0, http_client=wire)
@@ -90,7 +91,15 @@ class ApiWriter(ABC, Generic[Dialect]):
 
         Raises: WriterFailed, with its `kind` and what the calls used.
         """
-        return write_draft(self._ask, transcript, writer=self.name, day=day, limits=self.limits, prompt=self._prompt)
+        return write_draft(
+            self._ask,
+            transcript,
+            writer=self.name,
+            day=day,
+            limits=self.limits,
+            paid=self._paid,
+            prompt=self._prompt,
+        )
 
     def close(self) -> None:
         """Closes the connections; the writer cannot be asked afterwards."""

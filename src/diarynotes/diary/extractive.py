@@ -36,6 +36,7 @@ class Backend:
     model = "extractive-1"
     degraded = True
     prompt_version = "1"
+    local = True
 
     def __init__(self) -> None:
         self._moods = MoodReader()

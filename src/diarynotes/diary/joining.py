@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from diarynotes.diary.note_shape import once
-from diarynotes.models import Draft, Mood, MoodLabel, Sentence
+from diarynotes.models import Draft, Mood, MoodLabel, Sentence, Todo
 
 _MOST_TOPICS = 10
 _CLEARLY = 0.15
@@ -33,13 +33,20 @@ def join_drafts(drafts: Sequence[Draft]) -> Draft:
         people=_all(draft.people for draft in drafts),
         places=_all(draft.places for draft in drafts),
         topics=_rank(draft.topics for draft in drafts),
-        todos=tuple({todo.text.casefold(): todo for draft in drafts for todo in draft.todos}.values()),
+        todos=_join_todos([todo for draft in drafts for todo in draft.todos]),
         questions=_all(draft.questions for draft in drafts),
     )
 
 
 def _join_bodies(drafts: Sequence[Draft]) -> tuple[Sentence, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(draft.body for draft in drafts)))
+
+
+def _join_todos(todos: Sequence[Todo]) -> tuple[Todo, ...]:
+    """Each once; one without a date goes where another part knows the date."""
+    dated = {todo.text.casefold() for todo in todos if todo.due}
+    kept = [todo for todo in todos if todo.due or todo.text.casefold() not in dated]
+    return tuple({(todo.text.casefold(), todo.due): todo for todo in reversed(kept)}.values())[::-1]
 
 
 def _mean_mood(drafts: Sequence[Draft]) -> Mood:

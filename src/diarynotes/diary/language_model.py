@@ -5,7 +5,7 @@ Knows no vendor and no network: a model is a function from a conversation and th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TypeAlias, TypeVar
@@ -30,6 +30,7 @@ _SCHEMA_TOKENS = 500
 _REPAIR_TOKENS = 200
 _LEAST_PART_TOKENS = 200
 _MOST_HALVINGS = 3
+_MOST_PAID_PARTS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +75,51 @@ class Limits:
         return min(self.context_tokens - _rules_tokens() - 2 * self.output_tokens, 2 * self.output_tokens)
 
 
+class PaidParts:
+    """Parts of long transcripts that were written before another part of the same failed; a retry finds them here.
+
+    They are kept in memory, the latest 500 of them, until their transcript is whole.
+    """
+
+    def __init__(self) -> None:
+        self._drafts: dict[tuple[Message, ...], Draft] = {}
+
+    def find(self, asked: tuple[Message, ...]) -> Draft | None:
+        """What was written for exactly this question."""
+        return self._drafts.get(asked)
+
+    def keep(self, asked: tuple[Message, ...], draft: Draft) -> None:
+        """Remembers an answer, and forgets the oldest where there are too many."""
+        self._drafts[asked] = draft
+        for oldest in list(self._drafts)[:-_MOST_PAID_PARTS]:
+            self._drafts.pop(oldest, None)
+
+    def forget(self, asked: Iterable[tuple[Message, ...]]) -> None:
+        """Drops what is no longer needed."""
+        for one in asked:
+            self._drafts.pop(one, None)
+
+
 def write_draft(
-    ask: Ask, transcript: Transcript, *, writer: str, day: date, limits: Limits, prompt: PromptName | None = None
+    ask: Ask,
+    transcript: Transcript,
+    *,
+    writer: str,
+    day: date,
+    limits: Limits,
+    paid: PaidParts,
+    prompt: PromptName | None = None,
 ) -> Draft:
     """The draft of `transcript` as the model writes it, with the usage of every call.
 
     What is longer than a part is written in parts that share the numbers of the lines, and joined: the texts by rule,
     title, summary and mood by one more call. A part that turns out too long for the model, or whose answer is cut off,
-    is halved, three times at most. `prompt` names the prompt; by default the transcript's shape chooses it.
+    is halved, three times at most. A part found in `paid` is not asked for again. `prompt` names the prompt; by
+    default the transcript's shape chooses it.
 
     Raises: WriterFailed, with what was used until then; `bad_output` when an answer is no note even after one repair.
     """
-    task = _Task(ask, writer, day, transcript.language, prompt or choose_prompt(transcript))
+    task = _Task(ask, writer, day, transcript.language, prompt or choose_prompt(transcript), paid)
     lines = number_lines(transcript)
     if not lines:
         return Draft("", "", Mood("neutral", 0.0), ())
@@ -99,6 +133,7 @@ def write_draft(
         joined = join_drafts(drafts)
         if len(drafts) > 1:
             joined = task.write_head(joined, drafts, limits)
+        paid.forget(task.asked)
     except WriterFailed as error:
         failed = WriterFailed(error.writer, error.why, error.kind, error.retry_after_s, tuple(task.usage))
     else:
@@ -121,13 +156,15 @@ class _Task:
     day: date
     language: str
     prompt: PromptName
+    paid: PaidParts
     usage: list[Usage] = field(default_factory=list)
+    asked: list[tuple[Message, ...]] = field(default_factory=list)
 
     def write_part(self, lines: Sequence[Line], *, part: int, parts: int, halvings: int = 0) -> list[Draft]:
         messages = ask_for_note(lines, day=self.day, language=self.language, prompt=self.prompt, part=part, parts=parts)
         numbers = frozenset(line.number for line in lines)
         try:
-            return [self._ask_for_draft(messages, numbers)]
+            return [self._ask_once(messages, numbers)]
         except WriterFailed as error:
             halves = halve_lines(lines)
             too_long = error.kind == "context_too_long" or isinstance(error, AnswerCut)
@@ -155,6 +192,14 @@ class _Task:
         if not head.title or not head.summary:
             return joined
         return replace(joined, title=head.title, summary=head.summary, mood=Mood(head.mood.label, head.mood.score))
+
+    def _ask_once(self, messages: tuple[Message, ...], numbers: frozenset[int]) -> Draft:
+        self.asked.append(messages)
+        draft = self.paid.find(messages)
+        if draft is None:
+            draft = self._ask_for_draft(messages, numbers)
+            self.paid.keep(messages, draft)
+        return draft
 
     def _ask_for_draft(self, messages: Sequence[Message], numbers: frozenset[int]) -> Draft:
         """The draft in the answer, or in the mended one; what a repair leaves slightly wrong is left out."""

@@ -121,8 +121,7 @@ def draft_from(note: NoteShape, *, numbers: Collection[int]) -> tuple[Draft, tup
     slips: list[str] = []
     body = tuple(_sentence(part, place, numbers, slips) for place, part in enumerate(note.body) if part.text)
     todos = tuple(_todo(part, place, slips) for place, part in enumerate(note.todos) if part.text)
-    if not note.title:
-        slips.append("title: must not be empty")
+    slips += [f"{name}: must not be empty" for name, given in (("body", body), ("title", note.title)) if not given]
     draft = Draft(
         title=note.title,
         summary=note.summary,

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from diarynotes.diary.api_errors import AnswerCut, failure
+from diarynotes.diary.api_errors import AnswerCut, failure, sort_status
 from diarynotes.diary.api_writer import NO_KEY, ApiWriter
 from diarynotes.diary.language_model import Reply, Shape
 from diarynotes.diary.note_shape import schema_of
@@ -80,11 +80,16 @@ class _Tokens(BaseModel):
     prompt_tokens_details: _Cached | None = None
 
 
+class _Fault(BaseModel):
+    code: int | str | None = None
+
+
 class _Completion(BaseModel):
     """The part of an answer that counts; servers leave out or add whatever else they like."""
 
     choices: list[_Choice] = []
     usage: _Tokens | None = None
+    error: _Fault | None = None
 
 
 class Backend(ApiWriter[_Dialect]):
@@ -172,6 +177,9 @@ class Backend(ApiWriter[_Dialect]):
         """The first choice; an answer that was refused or cut off is none."""
         completion = self._parse(body)
         usage = self._usage(completion.usage)
+        if completion.error:  # OpenRouter and other gateways tell of failures behind them with status 200
+            status = completion.error.code if isinstance(completion.error.code, int) else 502
+            raise failure(self.name, sort_status(status, body.decode(errors="replace")), detail=f"code {status}")
         if not completion.choices:
             raise failure(self.name, "bad_output", detail="it holds no choice", usage=(usage,))
         choice = completion.choices[0]

@@ -63,7 +63,7 @@ def ask_for_head(drafts: Sequence[Draft]) -> tuple[Message, ...]:
         {"title": draft.title, "summary": draft.summary, "mood": draft.mood.label, "score": draft.mood.score}
         for draft in drafts
     ]
-    told = "\n".join(json.dumps(part, ensure_ascii=False) for part in parts)
+    told = "\n".join(json.dumps(part, ensure_ascii=False).replace("<", "\\u003c") for part in parts)
     return Message("system", _read("join")), Message("user", f"<parts>\n{told}\n</parts>")
 
 

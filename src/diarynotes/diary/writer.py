@@ -21,7 +21,12 @@ class Writer(Protocol):
     degraded: bool
     """True for a writer that is no language model: its notes are rewritten once one answers."""
     prompt_version: str
-    """Grows whenever the same transcript would be written differently."""
+    """Changes whenever the same transcript would be written differently."""
+
+    @property
+    def local(self) -> bool:
+        """Whether the transcript stays on the owner's own machines; what is sent elsewhere is masked before."""
+        ...
 
     def write(self, transcript: Transcript, *, day: date) -> Draft:
         """The draft of the note of `day`, the writer's own day (dates such as "tomorrow" count from it).

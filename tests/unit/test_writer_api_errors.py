@@ -1,0 +1,86 @@
+"""What goes wrong with a call: sorted, with what is to be done about it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import get_args
+
+import pytest
+
+from diarynotes.diary.api_errors import REMEDIES, failure, read_retry_after, remedy_for, sort_status
+from diarynotes.errors import WriterFailed, WriterFailure
+
+
+def test_every_kind_has_a_remedy_with_a_reason() -> None:
+    assert set(REMEDIES) == set(get_args(WriterFailure))
+    for kind, remedy in REMEDIES.items():
+        assert remedy.reason
+        assert remedy.cool_down_s >= 0
+        assert str(failure("w", kind)).startswith("The writer w failed: ")
+
+
+def test_what_a_person_must_mend_is_not_tried_again() -> None:
+    again = {kind for kind, remedy in REMEDIES.items() if remedy.retryable}
+    assert again == {"rate_limit", "overload", "timeout", "unavailable"}
+
+
+def test_a_wait_that_was_asked_for_goes_first_but_retries_nothing_hopeless() -> None:
+    assert remedy_for(WriterFailed("w", "y", "rate_limit", 3.0)).cool_down_s == 3.0
+    assert remedy_for(WriterFailed("w", "y", "rate_limit")).cool_down_s == REMEDIES["rate_limit"].cool_down_s
+    assert not remedy_for(WriterFailed("w", "y", "quota", 3.0)).retryable
+
+
+def test_an_error_of_old_counts_as_unavailable() -> None:
+    assert WriterFailed("w", "why").kind == "unavailable"
+
+
+NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "12"}, 12.0),
+        ({"retry-after": " 0.5 "}, 0.5),
+        ({"retry-after": "-3"}, 0.0),
+        ({"retry-after": "999999999"}, 86_400.0),
+        ({"retry-after": "inf"}, 86_400.0),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": ""}, None),
+        ({"retry-after": "3", "retry-after-ms": "250"}, 0.25),
+        ({"retry-after": format_datetime(NOW + timedelta(seconds=90), usegmt=True),
+          "date": format_datetime(NOW, usegmt=True)}, 90.0),
+        ({"retry-after": format_datetime(NOW - timedelta(hours=1), usegmt=True),
+          "date": format_datetime(NOW, usegmt=True)}, 0.0),
+        ({"retry-after": "Sat, 21 Nov 2026 10:00:30", "date": "Sat, 21 Nov 2026 10:00:00 GMT"}, 30.0),
+    ],
+)  # fmt: skip
+def test_retry_after_is_read_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
+    assert read_retry_after(headers) == seconds
+
+
+def test_a_date_without_the_servers_own_counts_from_now() -> None:
+    then = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    wait_s = read_retry_after({"retry-after": then})
+    assert wait_s is not None
+    assert 90 < wait_s <= 100
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "kind"),
+    [
+        (429, "Request too large for m on tokens per min (TPM)", "context_too_long"),
+        (400, "This model's MAXIMUM CONTEXT LENGTH is 8192 tokens", "context_too_long"),
+        (500, "exceed_context_size_error", "context_too_long"),
+        (503, "insufficient_quota", "overload"),
+        (401, "context window", "auth"),
+        (418, "", "misconfigured"),
+        (307, "", "misconfigured"),
+        (599, "", "unavailable"),
+    ],
+)
+def test_statuses_and_words_are_sorted(status: int, text: str, kind: WriterFailure) -> None:
+    assert sort_status(status, text) == kind
