@@ -55,6 +55,8 @@ MASKED = {
     "His SSN is 536-22-1234.": "His SSN is [ID_1].",
     "We live at 42 Maple Street, Apt 3, Springfield, IL 62704 now.": "We live at [ADDRESS_1] now.",
     "forty two maple street": "[ADDRESS_1]",
+    "I live at 17 Broadway.": "I live at [ADDRESS_1].",
+    "Flat 3, 17 Broadway": "[ADDRESS_1]",
     "My brother Tom and Dr. Weber came.": "My brother [PERSON_1] and Dr. [PERSON_2] came.",
     "Anna called, with Maria and Ben.": "[PERSON_1] called, with [PERSON_2] and [PERSON_3].",
     "I met Anna's sister, then ANNA herself.": "I met [PERSON_1]'s sister, then [PERSON_1B] herself.",
@@ -112,6 +114,10 @@ It is 21.5 degrees, 19.5 at night, with 80 percent humidity.
 I wrote 1,200 1,300 and 1,250 words.
 Twenty twenty six will be better than nineteen ninety nine.
 I sent it to the office at the dot.
+My boss called me at eight yesterday, and she came in at ten.
+I want to change at some point in May, and at this point it was fine.
+Bring 12 eggs, two place settings and one passage of the book.
+The ratios were 10/100/500 and 20/200/1000.
 We saw the Street View of the Park and took a Drive.
 """.strip().splitlines()
 

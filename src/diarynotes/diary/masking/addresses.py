@@ -24,7 +24,7 @@ _NO_STREET = frozenset(
     "minute minutes hour hours mile miles kilometer kilometers kilometre meter meters metre metres day days week weeks "
     "month months year years more less long short big small little wide narrow new old other different last first "
     "second third next way lane the a an and or of in on at to from for with my our their his her this that these "
-    "those cars people one two three times percent dollars euros pounds am pm o'clock off busy main side back whole "
+    "those cars people one two three times percent dollars euros pounds am pm o'clock off busy side back whole "
     "half good bad dirt country major minor hard easy rough quiet parallel separate".split()
 )
 _NAME_EN = r"[^\W\d_][\w'’.-]*"
@@ -40,36 +40,38 @@ _STATE_ZIP = re.compile(r"\b[A-Z][a-z]+(?:\s[A-Z][a-z]+)?,\s[A-Z]{2}\s\d{5}(?:-\
 _BOX = re.compile(
     r"\b(?:p\.?\s?o\.?\s?box|postfach|boîte postale|apartado(?: postal| de correos)?)\s+\d[\d ]*\d\b", re.IGNORECASE
 )
+_CAPITALS = r"[A-Z][\w'’-]+(?:\s[A-Z][\w'’-]+){0,2}"
 _LIVES = re.compile(
-    r"\b(?i:lives?|living|moved|address is|staying|reside[sd]?)\s+(?:on|at|in|to)?\s?(?P<street>"
-    r"(?:[A-Z][\w'’-]+\s){1,3}"
-    r"(?:Street|Avenue|Road|Lane|Boulevard|Drive|Court|Crescent|Terrace|Close|Mews|Grove))\b"
+    rf"\b(?i:lives?|living|lived|moved|moving|address is|staying|resides?)\s+(?:(?:on|at|in|to)\s)?"
+    rf"(?P<street>(?:[A-Z][\w'’-]+\s){{1,3}}"
+    r"(?:Street|Avenue|Road|Lane|Boulevard|Drive|Court|Crescent|Terrace|Close|Mews|Grove)\b"
+    rf"|\d{{1,4}}[a-z]?\s{_CAPITALS})"
 )
+_FLAT = re.compile(rf"\b(?i:flat|apartment|apt\.?|unit)\s\d+[A-Za-z]?,\s\d{{1,4}}[a-z]?\s{_CAPITALS}")
 _GERMAN_STREET = (
-    r"(?:[A-ZÄÖÜ][\w-]*(?:straße|strasse|str\.|weg|allee|platz|gasse|ring|damm|ufer|chaussee|steig|pfad)"
+    r"(?:[A-ZÄÖÜ][\w-]*(?:straße|strasse|str\.|allee|platz|gasse{more})"
     r"|(?:[A-ZÄÖÜ][\w-]+(?:er|e|en)\s|Am\s|An der\s|Im\s|Straße des\s)"
-    r"(?:Straße|Strasse|Weg|Allee|Platz|Gasse|Ring|Damm|Ufer))"
+    r"(?:Straße|Strasse|Weg|Allee|Platz|Gasse|Ring|Damm|Ufer)|Unter den Linden)"
 )
+_ONLY_IN_GERMAN = "|weg|ring|damm|ufer|chaussee|steig|pfad"
+"""Elsewhere "Spring 12" and "Bring 3" would end like a street."""
 _FRENCH_STREET = (
-    r"(?:rue|avenue|boulevard|place|impasse|chemin|allée|quai|route|cours|square|passage)\s+"
-    r"(?:(?:de\s+la|de\s+l['’]|des?|du|d['’]|la|le|les)\s*)?[^\W\d_][\w'’-]*(?:[\s-](?:(?:de|du|des|la)\s)?[A-ZÀ-Ý][\w'’-]*){0,3}"
+    r"(?i:rue|avenue|boulevard|place|impasse|chemin|allée|quai|route|cours|square|passage)\s+"
+    r"(?:(?:de\s+la|de\s+l['’]|des?|du|d['’]|la|le|les)\s*)?{letter}[\w'’-]*"
+    r"(?:[\s-](?:(?:de|du|des|la)\s)?[A-ZÀ-Ý][\w'’-]*){0,3}"
 )
 _SPANISH_STREET = (
-    r"(?:calle|avenida|avda\.?|plaza|paseo|carrera|camino|c/)\s*(?:(?:de\s+los|de\s+las|de\s+la|del|de|la|los|las)\s+)?"
-    r"[^\W\d_][\w'’-]*(?:\s(?:(?:de|del|la)\s)?[A-ZÁÉÍÓÚÑ][\w'’-]*){0,3}"
+    r"(?:(?i:calle|avenida|avda\.?|plaza|paseo|carrera|camino)\s+|c/\s*)"
+    r"(?:(?:de\s+los|de\s+las|de\s+la|del|de|la|los|las)\s+)?"
+    r"{letter}[\w'’-]*(?:\s(?:(?:de|del|la)\s)?[A-ZÁÉÍÓÚÑ][\w'’-]*){0,3}"
 )
-
-
-_GERMAN = re.compile(_GERMAN_STREET)
-_FRENCH = re.compile(rf"\b{_FRENCH_STREET}", re.IGNORECASE)
-_SPANISH = re.compile(rf"\b{_SPANISH_STREET}", re.IGNORECASE)
 
 
 def find_addresses(text: str, *, language: str) -> Iterator[Hit]:
     """Streets with their numbers, with flat, town and postcode where they follow; postcodes and boxes alone."""
     yield from _english_addresses(text, language)
     patterns = [pattern for sign, pattern in _foreign(language) if sign.search(text)]
-    for pattern in (*patterns, _POSTCODE, _STATE_ZIP, _BOX):
+    for pattern in (*patterns, _FLAT, _POSTCODE, _STATE_ZIP, _BOX):
         for match in pattern.finditer(text):
             yield _hit(match.start(), match.end(), text)
     for match in _LIVES.finditer(text):
@@ -98,6 +100,8 @@ def _is_english_street(match: re.Match[str]) -> bool:
     if match["short"]:
         return all(name[0].isupper() for name in names)
     kind = match["kind"]
+    if match["number"].lower() == "one" and names[0] in ("main", "high"):
+        return False  # "there is one main street"
     return kind.lower() in _SURE or (kind[0].isupper() and names[0][0].isupper()) or not match["number"][0].isalpha()
 
 
@@ -110,7 +114,7 @@ def _english(language: str) -> re.Pattern[str]:
     kinds = "|".join(_STREETS.split())
     return re.compile(
         rf"(?<![\w.,:$€£-])(?i:(?P<number>{number})),?\s(?P<name>{name}(?:\s{name}){{0,2}}?)\s"
-        rf"(?:(?P<kind>(?i:{kinds}))\b|(?P<short>{_SHORT}))(?i:{unit}){_TAIL}"
+        rf"(?:(?P<kind>(?i:{kinds}))\b|(?P<short>{_SHORT}))(?:\s[NSEW]{{1,2}}\b)?(?i:{unit}){_TAIL}"
     )
 
 
@@ -120,8 +124,12 @@ def _foreign(language: str) -> tuple[tuple[re.Pattern[str], re.Pattern[str]], ..
     word = number_pattern(language)
     number = rf"(?:\d{{1,4}}(?:\s?[a-e]\b|\s(?:bis|ter)\b)?|(?i:{word}(?:[ -]{word}){{0,3}}))"
     town = r"(?:,?\s+(?:in\s+)?(?:[A-Z]-)?\d{4,5}(?:\s[A-ZÀ-Ý][\w'’-]+(?:\s[A-Z][\w'’-]+)?)?)?"
+    # in its own language a street may be heard without its capital; elsewhere "two place settings" would be one
+    german = _GERMAN_STREET.replace("{more}", _ONLY_IN_GERMAN if language == "de" else "")
+    french = _FRENCH_STREET.replace("{letter}", r"[^\W\d_]" if language == "fr" else "[A-ZÀ-Ý]")
+    spanish = _SPANISH_STREET.replace("{letter}", r"[^\W\d_]" if language == "es" else "[A-ZÀ-Ý]")
     return (
-        (_GERMAN, re.compile(rf"\b{_GERMAN_STREET}\s(?:Nummer\s|Nr\.?\s)?{number}\b{town}")),
-        (_FRENCH, re.compile(rf"\b{number},?\s(?i:{_FRENCH_STREET}){town}")),
-        (_SPANISH, re.compile(rf"\b(?i:{_SPANISH_STREET}),?\s(?:(?:número|nº|n\.º)\s)?{number}\b{town}")),
+        (re.compile(german), re.compile(rf"\b{german}\s(?:Nummer\s|Nr\.?\s)?{number}\b{town}")),
+        (re.compile(french), re.compile(rf"\b{number},?\s{french}{town}")),
+        (re.compile(spanish), re.compile(rf"\b{spanish},?\s(?:(?:número|nº|n\.º)\s)?{number}\b{town}")),
     )

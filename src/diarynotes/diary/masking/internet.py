@@ -27,10 +27,12 @@ _PLAIN_ENDS = (
 )
 """Endings that are no words of the languages that we read, so that they need no other sign of a domain."""
 _ENDS = _PLAIN_ENDS + "|de|es|it|at|be|no|fi|us|in|me|co|so|la|is|li|to"
-_DOT = r"(?:\.|\s+(?:dot|punkt|point|punto|period)\s+|\s?\.\s?(?=(?:com|org|net)\b))"
+_NO_POINT = r"(?!(?:in|me|to|at|us|so|is|no|la|li|it|de|be|es|co)\b)"
+"""What follows "point" in "at some point in May" and "point de vue", and is the ending of a domain all the same."""
+_DOT = rf"(?:\.|\s+(?:(?:dot|punkt|punto)\s+|(?:point|period)\s+{_NO_POINT})|\s?\.\s?(?=(?:com|org|net)\b))"
 _SPOKEN_DOT = r"\s+(?:dot|punkt|point|punto)\s+"
-_AT = r"(?:\s*@\s*|\s+(?:at|ät|et|arobase|arroba|klammeraffe|at sign|at the rate)\s+|\s*[(\[]\s?at\s?[)\]]\s*)"
-_LABEL = r"(?!(?:at|ät|et|the|a|an|dot|to)\b)[^\W_][\w-]{0,62}"
+_AT = r"(?:\s*@\s*|\s+(?:at|ät|arobase|arroba|klammeraffe|at sign|at the rate)\s+|\s*[(\[]\s?at\s?[)\]]\s*)"
+_LABEL = r"(?!(?:at|ät|the|a|an|dot|to)\b)[^\W_][\w-]{0,62}"
 _DASH = r"\s+(?:dash|hyphen|minus|bindestrich|tiret|guion)\s+"
 _DOMAIN = (
     rf"{_LABEL}(?:(?:{_DASH}|[ ]){_LABEL}){{0,2}}?(?:{_DOT}{_LABEL}){{0,3}}?"
@@ -46,6 +48,7 @@ _URL = re.compile(
     rf"|{_SCHEME}?\b{_WWW}{_DOT}?\s?{_LABEL}(?:{_DOT}{_LABEL}){{0,3}}{_PATH}"
     rf"|{_SCHEME}{_LABEL}(?:{_DOT}{_LABEL}){{1,3}}{_PATH}"
     rf"|(?<![\w@.-])[^\W_][\w-]{{0,62}}(?:\.[\w-]{{1,63}}){{0,3}}\.(?:{_ENDS})\b(?!\.?\w){_PATH}"
+    r"|(?<![\w@.-])[^\W_][\w-]{0,62}(?:\.[\w-]{1,63}){0,3}\.[a-z]{2,10}/[^\s\[\]]+"
     rf"|\b(?:(?!(?:the|a|an|this|my|your|every)\b)[^\W_][\w-]{{0,62}}){_SPOKEN_DOT}(?:{_LABEL}{_SPOKEN_DOT})?(?:{_PLAIN_ENDS})\b{_PATH}",
     re.IGNORECASE,
 )

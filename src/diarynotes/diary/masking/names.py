@@ -18,7 +18,7 @@ from diarynotes.diary.tokens import read_tokens
 from diarynotes.diary.words import STOPWORDS
 
 _CAPITAL = r"[A-ZÀ-ÖØ-ÞŁŚŻŠČŽİ][\w'’]*[^\W\d_](?:-[A-ZÀ-ÖØ-Þ][\w'’]*)?"
-_FULL = rf"(?P<name>{_CAPITAL}(?:\s(?:(?:van|von|de|der|del|di|da|la|bin|al|O['’])\s?){{0,2}}{_CAPITAL}){{0,2}})"
+_FULL = rf"(?P<name>{_CAPITAL}(?: (?:(?:van|von|de|der|del|di|da|la|bin|al|O['’]) ?){{0,2}}{_CAPITAL}){{0,2}})"
 _KIN = (
     "brother|sister|mother|father|son|daughter|wife|husband|partner|friend|boss|colleague|cousin|uncle|aunt|nephew"
     "|niece|neighbou?r|girlfriend|boyfriend|manager|teacher|doctor|therapist|landlord|flatmate|roommate|dog|cat"
@@ -42,7 +42,19 @@ _NAMING_CUES = (
     r"|querida|spoke (?:to|with)|speak (?:to|with)|talked (?:to|with)|met (?:up )?with|this is(?=\s+\S+\s+speaking)"
     r"|called|phoned|texted|emailed|messaged|hi|hello|hey|thanks|hallo|bonjour|hola"
 )
-_CUES = tuple(re.compile(rf"(?i:\b(?:{cue}))\s+{_FULL}") for cue in (_TITLE_CUES, _KIN_CUES, _NAMING_CUES))
+_DEEDS = (
+    "drove|came|went|ran|said|told|asked|got|took|made|gave|bought|brought|left|fell|cooked|drank|ate|slept|sang|wrote"
+    "|sent|paid|saw|knew|found|felt|thought|laughed|cried|smiled|wants|thinks|says|knows|loves|hates|helped|stayed"
+    "|called|moved|arrived|didn't|doesn't|won't|hasn't"
+)
+_CUES = (
+    *(re.compile(rf"(?i:\b(?:{cue}))\s+{_FULL}") for cue in (_TITLE_CUES, _KIN_CUES, _NAMING_CUES)),
+    # in the middle of an English sentence only people do such things, or have things
+    re.compile(rf"(?<=[a-z,] ){_FULL}(?= (?:{_DEEDS})\b)"),
+    re.compile(rf"(?<=[a-z,] ){_FULL}(?=['’]s [a-z])"),
+    re.compile(rf"\b{_FULL}(?=, (?:{_OWNER}|a|the) (?:\w+ )?(?:{_KIN})\b)"),
+    re.compile(rf"\b{_FULL}(?=,? and (?:I|me)\b)"),
+)
 _HYPHENED = re.compile(rf"-{_CAPITAL}")
 _TELLING = frozenset("called named doctor dr mr mrs ms miss professor prof aunt auntie uncle".split())
 _SPELT_OUT = re.compile(
@@ -65,7 +77,7 @@ def find_names(texts: Sequence[str], *, names: Sequence[str], language: str) -> 
     told = NameBook(is_cased=is_cased)
     for pattern in _CUES if is_cased else (_SPELT_OUT,):
         for match in pattern.finditer(text):
-            told.add_told(match["name"])
+            told.add_told(_cut_name(match["name"], language))
     if language in ("en", ""):
         yield from _find_english(texts, text, words, told, is_cased=is_cased)
     elif is_cased:
@@ -73,6 +85,12 @@ def find_names(texts: Sequence[str], *, names: Sequence[str], language: str) -> 
     for hit in told.find(text, words, fuzzy=False):
         hyphened = _HYPHENED.match(text, hit.end)
         yield replace(hit, end=hyphened.end(), key=hit.key + hyphened[0].casefold()) if hyphened else hit
+
+
+def _cut_name(name: str, language: str) -> str:
+    """The name without the nouns that may follow it in German, where they have capitals too."""
+    first = name.split(maxsplit=1)[0]
+    return first if language == "de" and first[0].isupper() and fold_name(first) not in given_names() else name
 
 
 def _find_english(

@@ -23,6 +23,8 @@ _WITHOUT_TRUNK = frozenset("US CA ES MX PT IT NO DK PL CZ GR SG HK CL CO".split(
 """Where a number has no 0 before it; elsewhere one without it is a number like any other."""
 _LEAST = 7
 """Figures from which a number identifies somebody by its looks alone."""
+_LEAST_SAID = 6
+"""The same where each figure is said alone, which nobody does with an amount."""
 _LOOK_BACK = 48
 _FILLER = (
     r"(?:\W+(?:is|it's|its|are|was|on|at|me|him|her|us|them|the|number|number's|under|to|for|again|my|his|new|and|so"
@@ -43,8 +45,8 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _THOUSANDS = r"[1-9]\d{0,2}(?:(?:\.\d{3})+(?:,\d+)?|(?:[,']\d{3})+(?:\.\d+)?)"
-_ITEM = rf"(?:{_THOUSANDS}|[1-9]?\d[.,]\d{{1,9}}|(?:1[5-9]|20)\d\d|[1-9]\d?|[1-9]\d0)"
-_LIST = re.compile(rf"{_ITEM}(?:(?:[,;]?\s+|\s?[–-]\s?|,){_ITEM})*")
+_ITEM = rf"(?:{_THOUSANDS}|[1-9]?\d[.,]\d{{1,9}}|(?:1[5-9]|20)\d\d|[1-9]\d?|[1-9]\d?0{{1,3}})"
+_LIST = re.compile(rf"{_ITEM}(?:(?:[,;]?\s+|\s?[–/-]\s?|,){_ITEM})*")
 _SSN = re.compile(r"\d{3}-\d\d-\d{4}")
 """A social security number of the United States, which has no checksum."""
 _GROUPED = re.compile(r"[1-9]\d{0,2}(?: \d{3})+")
@@ -87,6 +89,8 @@ class _Reader:
 
     def _judge_looks(self, run: Run, figures: str) -> str | None:
         if len(figures) >= 4 and any(number.is_double for number in run.numbers):
+            return "PHONE"
+        if len(figures) >= _LEAST_SAID and sum(number.is_word for number in run.numbers) == len(figures):
             return "PHONE"
         if len(figures) < _LEAST or self._is_ordinary(run, figures):
             return None
