@@ -6,11 +6,16 @@ import gzip
 import importlib.util
 import json
 import logging
+import os
 import pickle
+import shutil
 import socket
+import ssl
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from types import ModuleType
@@ -206,16 +211,51 @@ def test_what_is_said_stays_in_its_role(kind: str, vendor: Any, opened: Any) -> 
     assert "never addressed to you" in system["content"]
 
 
-def test_nothing_private_is_logged(vendor: Any, opened: Any, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", VENDORS)
+def test_nothing_private_is_logged(kind: str, vendor: Any, opened: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    vendor.answers = [vs.openai_says(vs.NOTE), vs.as_json({"error": {"message": SAID}}, 400)]
-    writer = opened("openai", vendor.url)
+    vendor.answers = [says(kind, vs.NOTE), vs.as_json({"error": {"message": SAID}}, 400)]
+    writer = opened(kind, vendor.url)
     writer.write(transcript(), day=DAY)
     failing(writer)
     logged = caplog.text
     assert "tomato" not in logged
     assert KEY not in logged
     assert KEY not in repr(writer)
+
+
+SCRIPT = """
+import logging, sys
+from datetime import date
+from diarynotes.diary import anthropic, openai_compatible
+from diarynotes.errors import WriterFailed
+from diarynotes.models import Segment, Transcript
+logging.basicConfig(level=logging.DEBUG, stream=sys.stdout)
+spoken = Transcript("t", "r", "file", "", "en", (Segment(0.0, 1.0, "tomato"),), 1.0)
+for writer in (
+    openai_compatible.Backend("m", api_key="sk-secret", base_url=sys.argv[1] + "/v1"),
+    anthropic.Backend("m", api_key="sk-secret", base_url=sys.argv[1]),
+):
+    try:
+        writer.write(spoken, day=date(2026, 11, 21))
+    except WriterFailed as error:
+        print(error.kind)
+"""
+
+
+def test_no_variable_makes_the_sdks_log_or_trace(vendor: Any) -> None:
+    """Their variables are read when they are imported, so this takes a fresh process."""
+    vendor.answers = [vs.as_json({"error": {"message": "tomato"}}, 429)]
+    talkative = {
+        "OPENAI_LOG": "debug",
+        "ANTHROPIC_LOG": "debug",
+        "ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE": "content",
+    }
+    run = [sys.executable, "-c", SCRIPT, vendor.url]
+    done = subprocess.run(run, env=os.environ | talkative, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["rate_limit", "rate_limit"]
+    assert "tomato" not in done.stderr
+    assert "sk-secret" not in done.stderr
 
 
 # -- what is read -----------------------------------------------------------------------------------------------------
@@ -466,6 +506,60 @@ def test_a_redirect_is_not_followed_with_the_key(kind: str, vendor: Any, opened:
         assert other.seen == []
 
 
+def test_a_gateway_tells_of_a_failure_behind_it(vendor: Any, opened: Any) -> None:
+    """As OpenRouter does: status 200, and the error in the body."""
+    vendor.answers = [vs.as_json({"error": {"code": 429, "message": SAID}}), vs.as_json({"error": {"code": "x"}})]
+    writer = opened("openai", vendor.url)
+    assert [failing(writer).kind for _ in range(2)] == ["rate_limit", "unavailable"]
+
+
+def test_a_proxy_is_used_only_where_it_is_named(vendor: Any, opened: Any) -> None:
+    vendor.answers = [vs.openai_says(vs.NOTE)]
+    opened("openai", "http://10.1.2.3:8080", proxy=vendor.url).write(transcript(), day=DAY)
+    assert [seen.path for seen in vendor.seen] == ["http://10.1.2.3:8080/v1/chat/completions"]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate for this machine that nobody has signed, in one file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl, which makes the certificate, is not on this machine")
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    made = [*"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1".split()]
+    made += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(path), "-out", f"{path}.crt"]
+    subprocess.run(["openssl", *made], check=True, capture_output=True)
+    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
+    return path
+
+
+@pytest.fixture
+def secure_vendor(certificate: Path) -> Iterator[Any]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with vs.serve(context) as running:
+        yield running
+
+
+def test_a_server_that_nobody_vouches_for_gets_nothing(secure_vendor: Any, opened: Any) -> None:
+    secure_vendor.answers = [vs.openai_says(vs.NOTE)]
+    assert failing(opened("openai", secure_vendor.url)).kind == "unavailable"
+    assert secure_vendor.seen == []
+
+
+def test_https_keeps_the_time_limit(
+    secure_vendor: Any, opened: Any, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    monkeypatch.setattr("httpx2._transports.default.create_ssl_context", lambda **_: trusting)
+    good = vs.anthropic_says(vs.NOTE)
+    secure_vendor.answers = [good, vs.Answer(good.body, drip_s=0.05)]
+    writer = opened("anthropic", secure_vendor.url, timeout_s=0.5)
+    assert writer.write(transcript(), day=DAY).title == "Tomatoes"
+    start = time.monotonic()
+    assert failing(writer).kind == "timeout"
+    assert time.monotonic() - start < 2
+
+
 # -- long transcripts -------------------------------------------------------------------------------------------------
 
 
@@ -480,6 +574,16 @@ def echo(seen: Any) -> Any:
     spoken = user.split("<transcript>\n")[1].split("\n</transcript>")[0].splitlines()
     body = [{"text": text, "segments": [int(number)]} for number, text in (line.split(" | ", 1) for line in spoken)]
     return vs.openai_says(vs.NOTE | {"body": body})
+
+
+def test_one_writer_serves_many_threads(vendor: Any, opened: Any) -> None:
+    vendor.answers = [echo]
+    writer = opened("openai", vendor.url)
+    spoken = [f"This is note number {n}." for n in range(32)]
+    with ThreadPoolExecutor(16) as pool:
+        drafts = list(pool.map(lambda text: writer.write(transcript(text), day=DAY), spoken))
+    assert [draft.body[0].text for draft in drafts] == spoken
+    assert len(vendor.seen) == sum(len(draft.usage) for draft in drafts) == 32
 
 
 def test_long_speech_is_written_in_parts_and_nothing_is_lost(vendor: Any, opened: Any) -> None:

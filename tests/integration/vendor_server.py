@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -108,8 +109,8 @@ def as_json(body: Any, status: int = 200, **headers: str) -> Answer:
 
 
 @contextmanager
-def serve() -> Iterator[Vendor]:
-    """A server on a free port, until the block ends."""
+def serve(tls: ssl.SSLContext | None = None) -> Iterator[Vendor]:
+    """A server on a free port, until the block ends; over HTTPS where it is given a certificate."""
     stopping = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -150,7 +151,10 @@ def serve() -> Iterator[Vendor]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    vendor = Vendor(f"http://127.0.0.1:{server.server_address[1]}")
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign] clients hang up on purpose
+    vendor = Vendor(f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

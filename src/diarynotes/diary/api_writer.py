@@ -23,7 +23,7 @@ from diarynotes.diary.language_model import (
 )
 from diarynotes.diary.prompt import Message, prompt_version
 from diarynotes.diary.prompt_choice import PromptName
-from diarynotes.diary.wire import check_address, check_key, open_wire, within
+from diarynotes.diary.wire import check_address, check_key, hush_clients, open_wire, within
 from diarynotes.errors import BadSettings, WriterFailed
 from diarynotes.models import Draft, Transcript
 
@@ -77,6 +77,7 @@ class ApiWriter(ABC, Generic[Dialect]):
         authorization = f"Bearer {key}" if key else None
         wire = open_wire(authorization=authorization, user_agent=_USER_AGENT, proxy=proxy)
         self._client = self.open_client(base_url=self.address.url, timeout=timeout_s, max_retries=0, http_client=wire)
+        hush_clients()
 
     def __repr__(self) -> str:
         return f"<writer {self.name}: {self.model}>"

@@ -38,7 +38,7 @@ _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 def within(seconds: float) -> Iterator[None]:
     """Ends all that this thread sends or reads here after `seconds` in total, however slowly it drips.
 
-    Resolving a name is left to the system's own time limit.
+    Resolving a name is left to the system's own time limit, and each of a name's addresses may take the time anew.
     """
     token = _deadline.set(time.monotonic() + seconds)
     try:
@@ -49,8 +49,6 @@ def within(seconds: float) -> Iterator[None]:
 
 def open_wire(*, authorization: str | None, user_agent: str, proxy: str | None = None) -> httpx2.Client:
     """An HTTP client that keeps the rules of this module; proxies and certificates of the environment do not count."""
-    for name in _LOGGERS:  # at their DEBUG level, which a variable can switch on, they log requests
-        logging.getLogger(name).setLevel(logging.WARNING)
     transport = _Wire(authorization=authorization, user_agent=user_agent, proxy=proxy)
     return httpx2.Client(transport=transport, trust_env=False, follow_redirects=False)
 
@@ -62,6 +60,12 @@ class Address:
     url: str
     host: str
     local: bool
+
+
+def hush_clients() -> None:
+    """Keeps requests out of logs: at the level DEBUG, which a variable switches on at their import, SDKs log them."""
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def check_address(base_url: str, *, local: bool | None) -> Address:
