@@ -244,7 +244,7 @@ class EngineClosed(DiarynotesError):
 class WriterFailed(DiarynotesError):
     """A writer gave no usable note; the chain goes on with the next one.
 
-    `kind` says what happened, which decides what is done about that writer (`diary.api_errors.REMEDIES`);
+    `kind` says what happened, which decides what is done about that writer (`diary.remedies.REMEDIES`);
     `retry_after_s` is how long the service asked to be left alone; `usage` is what its calls used all the same
     (`models.Usage`), because a failed call may be billed.
     """

@@ -24,11 +24,11 @@ from typing import Any
 import pytest
 
 from diarynotes.diary import anthropic, openai_compatible
-from diarynotes.diary.api_errors import remedy_for
 from diarynotes.diary.api_writer import ApiWriter
 from diarynotes.diary.note_shape import NoteShape, schema_of
 from diarynotes.diary.numbered import number_lines
 from diarynotes.diary.prompt import ask_for_note
+from diarynotes.diary.remedies import remedy_for
 from diarynotes.errors import WriterFailed
 from diarynotes.models import Segment, Todo, Transcript, Usage
 

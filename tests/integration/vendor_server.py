@@ -151,9 +151,9 @@ def serve(tls: ssl.SSLContext | None = None) -> Iterator[Vendor]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    server.handle_error = lambda *_: None  # type: ignore[method-assign] clients hang up on purpose
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
-        server.handle_error = lambda *_: None  # type: ignore[method-assign] clients hang up on purpose
     vendor = Vendor(f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

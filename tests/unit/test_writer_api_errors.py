@@ -8,7 +8,8 @@ from typing import get_args
 
 import pytest
 
-from diarynotes.diary.api_errors import REMEDIES, failure, read_retry_after, remedy_for, sort_status
+from diarynotes.diary.api_errors import read_retry_after, sort_status
+from diarynotes.diary.remedies import REMEDIES, failure, remedy_for
 from diarynotes.errors import WriterFailed, WriterFailure
 
 

@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from diarynotes.diary.api_errors import AnswerCut, failure
 from diarynotes.diary.api_writer import NO_KEY, ApiWriter
 from diarynotes.diary.language_model import Reply, Shape
 from diarynotes.diary.note_shape import schema_of
 from diarynotes.diary.prompt import Message
 from diarynotes.diary.prompt_choice import PromptName
+from diarynotes.diary.remedies import AnswerCut, failure
 from diarynotes.models import Usage
 
 _TOOL = "write"

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TypeAlias, TypeVar
 
-from diarynotes.diary.api_errors import AnswerCut, failure
 from diarynotes.diary.joining import join_drafts
 from diarynotes.diary.note_shape import HeadShape, NoteShape, NotThisShape, draft_from, read_shape
 from diarynotes.diary.numbered import Line, estimate_tokens, halve_lines, number_lines, split_lines
 from diarynotes.diary.prompt import Message, ask_for_head, ask_for_note, ask_for_repair
 from diarynotes.diary.prompt_choice import PROMPTS, PromptName, choose_prompt
+from diarynotes.diary.remedies import AnswerCut, failure
 from diarynotes.errors import BadSettings, WriterFailed
 from diarynotes.models import Draft, Mood, Transcript, Usage
 

@@ -14,12 +14,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from diarynotes.diary.api_errors import AnswerCut, failure, sort_status
+from diarynotes.diary.api_errors import sort_status
 from diarynotes.diary.api_writer import NO_KEY, ApiWriter
 from diarynotes.diary.language_model import Reply, Shape
 from diarynotes.diary.note_shape import schema_of
 from diarynotes.diary.prompt import Message
 from diarynotes.diary.prompt_choice import PromptName
+from diarynotes.diary.remedies import AnswerCut, failure
 from diarynotes.models import Usage
 
 _OPENAI = "api.openai.com"
