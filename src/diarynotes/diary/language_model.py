@@ -31,6 +31,7 @@ _REPAIR_TOKENS = 200
 _LEAST_PART_TOKENS = 200
 _MOST_HALVINGS = 3
 _MOST_PAID_PARTS = 500
+_SILENT_TITLE = "A note without words"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def write_draft(
     task = _Task(ask, writer, day, transcript.language, prompt or choose_prompt(transcript), paid)
     lines = number_lines(transcript)
     if not lines:
-        return Draft("", "", Mood("neutral", 0.0), ())
+        return Draft(_SILENT_TITLE, "", Mood("neutral", 0.0), ())
     try:
         parts = split_lines(lines, limit_tokens=limits.part_tokens)
         drafts = [

@@ -51,7 +51,7 @@ def ask_for_note(
         rules.append(_read("part").format(part=part, parts=parts))
     spoken = "\n".join(map(str, lines))
     facts = f"Day of the memo: {day.isoformat()}, a {WEEKDAYS[day.weekday()].capitalize()}."
-    if language:
+    if language.isascii() and language.replace("-", "").isalpha():  # a file may name anything as its language
         facts += f"\nLanguage: {language}."
     user = f"{facts}\n\n<transcript>\n{spoken}\n</transcript>"
     return Message("system", "\n".join(rules)), Message("user", user)
