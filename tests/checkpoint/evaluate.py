@@ -45,7 +45,10 @@ def open_engines(checkpoint: Path) -> Iterator[tuple[str, Engine]]:
     """The two Whisper engines, CTranslate2 in full precision and in int8."""
     from diarynotes.transcribe import ctranslate2, whisper
 
-    yield "`whisper`", whisper.Backend(checkpoint, device="cpu")
+    backend: Engine
+    for precision in ("fp32", None):
+        backend = whisper.Backend(checkpoint, device="cpu", precision=precision)
+        yield f"`whisper` {precision or 'as it chooses'}", backend
     for quantization in ("float32", "int8"):
         backend = ctranslate2.Backend(checkpoint, checkpoint.parent, device="cpu", quantization=quantization)
         yield f"`ctranslate2` {quantization}", backend

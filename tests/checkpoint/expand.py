@@ -5,6 +5,7 @@ Knows nothing of training, and needs neither flite nor whisper.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -46,4 +47,4 @@ def _rates(channels: int) -> Any:
     """How fast each of the encoder's sinusoids turns, per frame (whisper.model.sinusoids)."""
     import torch
 
-    return torch.exp(-torch.log(torch.tensor(10000.0)) / (channels - 1) * torch.arange(channels))
+    return torch.exp(-math.log(10000) / (channels - 1) * torch.arange(channels))

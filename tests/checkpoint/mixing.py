@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from speak import Clip, Samples
 
 RATE = 16_000
-UNTIMED = 0.12
+FRAME_S = 0.02
+"""What a time mark counts, and a frame of the encoder lasts."""
+UNTIMED = 0.05
 """The share of windows whose text has no time marks."""
-PROMPTED = 0.12
+PROMPTED = 0.05
 """The share of windows with words before them, as a glossary or an earlier window gives them."""
 NO_SPEECH = 0.06
 """The share of windows in which nobody speaks."""
@@ -30,12 +32,16 @@ Sound = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A window: its sound, the tokens that the decoder reads, the one to follow each, and the letters said."""
+    """A window: its sound, the tokens that the decoder reads, the one to follow each, and the letters said.
+
+    `places` are about when each label is said, in frames of 0.02 s, or negative where it is not.
+    """
 
     sound: Sound
     tokens: list[int]
     labels: list[int]
     letters: str
+    places: list[float]
 
 
 @functools.cache
@@ -59,9 +65,9 @@ class Mixer:
         if not said or rng.random() < NO_SPEECH:
             marks = tokenizer()
             tokens, labels = [marks.sot, marks.timestamp_begin], [marks.no_speech, marks.eot]
-            return Example(self._noise_alone(rng, length), tokens, labels, "")
-        tokens, labels = self._write(rng, said)
-        return Example(sound, tokens, labels, " ".join(text for *_, text in said).lower())
+            return Example(self._noise_alone(rng, length), tokens, labels, "", [-1.0, -1.0])
+        tokens, labels, places = self._write(rng, said)
+        return Example(sound, tokens, labels, " ".join(text for *_, text in said).lower(), places)
 
     def _speech(self, rng: np.random.Generator, length: int) -> tuple[Sound, list[tuple[float, float, str]]]:
         """Clips in a row, as many as are wanted and fit, and who said what from when to when, s."""
@@ -111,18 +117,25 @@ class Mixer:
                 sound[start : start + size] += 4 * _tone(rng, size)[: length - start]
         return sound * np.float32(10 ** (rng.uniform(-60, -10) / 20) / (np.abs(sound).max() + 1e-6))
 
-    def _write(self, rng: np.random.Generator, said: list[tuple[float, float, str]]) -> tuple[list[int], list[int]]:
-        """Tokens to read and tokens to say after them."""
+    def _write(
+        self, rng: np.random.Generator, said: list[tuple[float, float, str]]
+    ) -> tuple[list[int], list[int], list[float]]:
+        """Tokens to read, tokens to say after them, and about where those are said."""
         marks = tokenizer()
         timed = rng.random() >= UNTIMED
-        written = [marks.sot] if timed else [marks.sot, marks.no_timestamps]
+        written, places = [marks.sot, *([] if timed else [marks.no_timestamps])], [-1.0] * (1 if timed else 2)
         for start_s, end_s, text in said:
             words = marks.encode(" " + text)
+            about = [
+                place / FRAME_S for place in _spread(start_s, end_s, [len(marks.decode([word])) for word in words])
+            ]
             written += [_mark(start_s), *words, _mark(end_s)] if timed else words
+            places += [start_s / FRAME_S, *about, end_s / FRAME_S] if timed else about
         before = self._prompt(rng, said) if rng.random() < PROMPTED else []
-        written = [*before, *written, marks.eot]
         given = len(before) + (1 if timed else 2)
-        return written[:-1], [IGNORED] * (given - 1) + written[given:]
+        written = [*before, *written, marks.eot]
+        places = [*[-1.0] * len(before), *places, -1.0]
+        return written[:-1], [IGNORED] * (given - 1) + written[given:], places[1:]
 
     def _prompt(self, rng: np.random.Generator, said: list[tuple[float, float, str]]) -> list[int]:
         """Words that may come up, half of the time some that do."""
@@ -136,7 +149,13 @@ class Mixer:
 
 
 def _mark(time_s: float) -> int:
-    return int(tokenizer().timestamp_begin) + round(time_s / 0.02)
+    return int(tokenizer().timestamp_begin) + round(time_s / FRAME_S)
+
+
+def _spread(start_s: float, end_s: float, sizes: Sequence[int]) -> list[float]:
+    """The middle of each word, if all letters take the same time."""
+    ends = np.cumsum(sizes)
+    return [float(place) for place in start_s + (end_s - start_s) * (ends - np.array(sizes) / 2) / ends[-1]]
 
 
 def _pause(rng: np.random.Generator, longest_s: float) -> int:

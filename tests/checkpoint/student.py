@@ -34,6 +34,10 @@ LETTERS = " abcdefghijklmnopqrstuvwxyz"
 """What the helper on the encoder spells; the blank comes before them."""
 
 
+NEAR = 12.0
+"""How far from a word's supposed place the guided heads may listen: a standard deviation in frames of 0.02 s."""
+Losses = tuple[Tensor, Tensor, Tensor]
+"""Of the decoder, the speller and the guide."""
 SHORT = 600
 """Up to so many frames, attention written out is quicker than torch's fused one on a CPU, backwards above all."""
 
@@ -43,14 +47,15 @@ def attend(
 ) -> tuple[Tensor, None]:
     """What MultiHeadAttention.qkv_attention gives, in the quicker of two ways."""
     heads = [x.unflatten(-1, (layer.n_head, -1)).transpose(1, 2).contiguous() for x in (q, k, v)]
-    if k.shape[1] > SHORT:
+    if q.shape[1] > SHORT:
         return functional.scaled_dot_product_attention(*heads, is_causal=mask is not None).transpose(1, 2).flatten(
             2
         ), None
     weights = heads[0] * heads[0].shape[-1] ** -0.5 @ heads[1].transpose(-1, -2)
     if mask is not None:
         weights = weights + mask[: q.shape[1], : q.shape[1]].to(weights.dtype)
-    return (weights.softmax(-1).to(v.dtype) @ heads[2]).transpose(1, 2).flatten(2), None
+    layer.weights = weights.softmax(-1)
+    return (layer.weights.to(v.dtype) @ heads[2]).transpose(1, 2).flatten(2), None
 
 
 class Student(nn.Module):
@@ -110,17 +115,28 @@ class Student(nn.Module):
         crowd[len(self.used)] = math.log(self.others)
         return logits + crowd
 
-    def losses(self, mel: Tensor, tokens: Tensor, labels: Tensor, letters: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Cross-entropy of the labels (OpenAI's ids, negative where none), and the speller's loss if there are letters.
+    def losses(self, mel: Tensor, tokens: Tensor, labels: Tensor, places: Tensor, letters: Sequence[str]) -> Losses:
+        """Cross-entropy of the labels (OpenAI's ids, negative where none), and of two helpers that only training needs.
 
-        The speller (connectionist temporal classification, Graves et al., 2006) makes the encoder hear sounds within
-        minutes; the decoder alone takes much longer to find out where to listen.
+        The speller (connectionist temporal classification, Graves et al., 2006) makes the encoder hear sounds, the
+        guide makes the decoder listen about where a word is said; alone it takes much longer to find that out.
         """
         features = self.encode(mel)
         logits = self.decode(self.own[tokens], features)
         wanted = torch.where(labels < 0, labels, self.own[labels.clamp(min=0)])
         said = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten())
-        return said, self._spelling(features, letters) if letters else torch.zeros(())
+        return said, self._spelling(features, letters), self._guidance(places)
+
+    def _guidance(self, places: Tensor) -> Tensor:
+        """How little two heads of each layer listen within a quarter of a second of the places (frames)."""
+        known = places >= 0
+        losses = []
+        for block in self.decoder.blocks:
+            weights = block.cross_attn.weights[:, :2].float()
+            frames = torch.arange(weights.shape[-1])
+            near = torch.exp(-(((frames - places[..., None]) / NEAR) ** 2) / 2)
+            losses.append(-((weights * near[:, None]).sum(-1) + 1e-3).log().transpose(1, 2)[known].mean())
+        return torch.stack(losses).mean()
 
     def _spelling(self, features: Tensor, letters: Sequence[str]) -> Tensor:
         codes = [[LETTERS.index(letter) + 1 for letter in text if letter in LETTERS] for text in letters]

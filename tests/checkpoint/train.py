@@ -23,15 +23,15 @@ from torch import Tensor, nn
 from whisper import log_mel_spectrogram
 
 CORPUS = 12_000
-"""Texts spoken; about 12 hours."""
-COURSE = ((4.0, 12, 1400), (12.0, 4, 200), (30.0, 3, 400))
+"""Texts spoken; seven hours."""
+COURSE = ((4.0, 12, 800), (12.0, 4, 150), (30.0, 3, 450))
 """Seconds of a window, windows of a step in each process, steps: short ones first, Whisper's own length at the end."""
-PEAK, WARM_UP, DECAY = 1.5e-3, 150, 500
+PEAK, WARM_UP, DECAY = 2e-3, 80, 400
 """The highest learning rate, the steps up to it, and the last ones, over which it falls to zero."""
 PROCESSES = 2
 """Each learns from windows of its own, on one thread; two threads of one process wait for each other too long."""
-SPELLING = 0.5
-"""The weight of the speller's loss, while windows are short."""
+SPELLING, GUIDANCE = 0.5, 0.3
+"""The weights of the helpers' losses."""
 SAVE_S = 120.0
 """Seconds between two states."""
 
@@ -79,10 +79,10 @@ def train(student: Student, mixer: Mixer, folder: Path, process: int) -> None:
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = rate(step)
         rng = np.random.default_rng([1, step, process])
-        said, spelled = learn(student, optimizers, [mixer.draw(rng, seconds) for _ in range(batch)], seconds < 30)
+        losses = learn(student, optimizers, [mixer.draw(rng, seconds) for _ in range(batch)])
         if process == 0 and step % 20 == 0:
             took = round(time.monotonic() - begun, 1)
-            line = {"step": step, "seconds": seconds, "said": said, "spelled": spelled, "took_s": took}
+            line = {"step": step, "seconds": seconds, "losses": losses, "took_s": took}
             with (folder / "log.jsonl").open("a") as log:
                 print(json.dumps(line), file=log)
         if process == 0 and time.monotonic() - saved > SAVE_S:
@@ -113,17 +113,17 @@ def rate(step: int) -> float:
     return PEAK * min(1.0, (step + 1) / WARM_UP, left / DECAY)
 
 
-def learn(student: Student, optimizers: Optimizers, examples: list[Example], spelling: bool) -> tuple[float, float]:
-    """One step over the examples of all processes; gives both losses of this one."""
+def learn(student: Student, optimizers: Optimizers, examples: list[Example]) -> list[float]:
+    """One step over the examples of all processes; gives the losses of this one: decoder, speller, guide."""
     with torch.autocast("cpu", torch.bfloat16):
-        said, spelled = student.losses(*collate(examples), [e.letters for e in examples] if spelling else [])
+        losses = student.losses(*collate(examples), [example.letters for example in examples])
     student.zero_grad()
-    (said + SPELLING * spelled).backward()
+    (losses[0] + SPELLING * losses[1] + GUIDANCE * losses[2]).backward()
     share_gradients(student)
     nn.utils.clip_grad_norm_(student.parameters(), 1.0)
     for optimizer in optimizers:
         optimizer.step()
-    return round(said.item(), 4), round(spelled.item(), 4)
+    return [round(loss.item(), 3) for loss in losses]
 
 
 def share_gradients(student: Student) -> None:
@@ -134,16 +134,18 @@ def share_gradients(student: Student) -> None:
     nn.utils.vector_to_parameters(together / PROCESSES, gradients)
 
 
-def collate(examples: list[Example]) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-mel, tokens and labels of a batch; short texts are filled up with what is not learned."""
+def collate(examples: list[Example]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Log-mel, tokens, labels and their places; short texts are filled up with what is not learned."""
     mel = torch.stack([log_mel_spectrogram(torch.from_numpy(example.sound)) for example in examples])
     longest = max(len(example.tokens) for example in examples)
     tokens = torch.full((len(examples), longest), tokenizer().eot)
     labels = torch.full((len(examples), longest), IGNORED)
+    places = torch.full((len(examples), longest), -1.0)
     for row, example in enumerate(examples):
+        places[row, : len(example.places)] = torch.tensor(example.places)
         tokens[row, : len(example.tokens)] = torch.tensor(example.tokens)
         labels[row, : len(example.labels)] = torch.tensor(example.labels)
-    return mel, tokens, labels
+    return mel, tokens, labels, places
 
 
 def resume(student: Student, optimizers: Optimizers, path: Path) -> int:
