@@ -27,43 +27,43 @@ _NO_STREET = frozenset(
     "those cars people one two three times percent dollars euros pounds am pm o'clock off busy side back whole "
     "half good bad dirt country major minor hard easy rough quiet parallel separate".split()
 )
-_NAME_EN = r"[^\W\d_][\w'’.-]*"
-_CITY = r"(?:,?\s+(?:in\s+)?[A-ZÄÖÜ][\w'’-]+(?:\s[A-Z][\w'’-]+){0,2})?"
+_NAME_EN = r"[^\W\d_][\w'’.-]{0,40}"
+_CITY = r"(?:,?\s{1,4}(?:in\s{1,4})?[A-ZÄÖÜ][\w'’-]+(?:\s[A-Z][\w'’-]+){0,2})?"
 _UNIT = (
-    r"(?:,?\s+(?:apartment|apt\.?|flat|unit|suite|floor|number|#)\s?"
+    r"(?:,?\s{1,4}(?:apartment|apt\.?|flat|unit|suite|floor|number|#)\s?"
     r"(?:[A-Z]?\d+[A-Z]?|[a-zA-Z]\b|{number}(?:[ -]{number})?))?"
 )
-_ZIP = r"(?:,?\s+(?:[A-Z]{2}\s+)?\d{5}(?:-\d{4})?\b|,?\s+[A-Z]{1,2}\d[A-Z\d]?\s?\d[A-Z]{2}\b)"
-_TAIL = rf"(?:{_CITY}(?:,?\s+[A-Z][a-z]+)?{_ZIP})?"
+_ZIP = r"(?:,?\s{1,4}(?:[A-Z]{2}\s{1,4})?\d{5}(?:-\d{4})?\b|,?\s{1,4}[A-Z]{1,2}\d[A-Z\d]?\s?\d[A-Z]{2}\b)"
+_TAIL = rf"(?:{_CITY}(?:,?\s{{1,4}}[A-Z][a-z]+)?{_ZIP})?"
 _POSTCODE = re.compile(r"\b[A-Z]{1,2}\d[A-Z\d]?\s\d[A-BD-HJLNP-UW-Z]{2}\b")
 _STATE_ZIP = re.compile(r"\b[A-Z][a-z]+(?:\s[A-Z][a-z]+)?,\s[A-Z]{2}\s\d{5}(?:-\d{4})?\b")
 _BOX = re.compile(
-    r"\b(?:p\.?\s?o\.?\s?box|postfach|boîte postale|apartado(?: postal| de correos)?)\s+\d[\d ]*\d\b", re.IGNORECASE
+    r"\b(?:p\.?\s?o\.?\s?box|postfach|boîte postale|apartado(?: postal| de correos)?)\s{1,4}\d[\d ]*\d\b", re.IGNORECASE
 )
 _CAPITALS = r"[A-Z][\w'’-]+(?:\s[A-Z][\w'’-]+){0,2}"
 _LIVES = re.compile(
-    rf"\b(?i:lives?|living|lived|moved|moving|address is|staying|resides?)\s+(?:(?:on|at|in|to)\s)?"
+    rf"\b(?i:lives?|living|lived|moved|moving|address is|staying|resides?)\s{{1,4}}(?:(?:on|at|in|to)\s)?"
     rf"(?P<street>(?:[A-Z][\w'’-]+\s){{1,3}}"
     r"(?:Street|Avenue|Road|Lane|Boulevard|Drive|Court|Crescent|Terrace|Close|Mews|Grove)\b"
     rf"|\d{{1,4}}[a-z]?\s{_CAPITALS})"
 )
 _FLAT = re.compile(rf"\b(?i:flat|apartment|apt\.?|unit)\s\d+[A-Za-z]?,\s\d{{1,4}}[a-z]?\s{_CAPITALS}")
 _GERMAN_STREET = (
-    r"(?:[A-ZÄÖÜ][\w-]*(?:straße|strasse|str\.|allee|platz|gasse{more})"
-    r"|(?:[A-ZÄÖÜ][\w-]+(?:er|e|en)\s|Am\s|An der\s|Im\s|Straße des\s)"
+    r"(?:[A-ZÄÖÜ][\w-]{0,40}(?:straße|strasse|str\.|allee|platz|gasse{more})"
+    r"|(?:[A-ZÄÖÜ][\w-]{1,40}(?:er|e|en)\s|Am\s|An der\s|Im\s|Straße des\s)"
     r"(?:Straße|Strasse|Weg|Allee|Platz|Gasse|Ring|Damm|Ufer)|Unter den Linden)"
 )
 _ONLY_IN_GERMAN = "|weg|ring|damm|ufer|chaussee|steig|pfad"
 """Elsewhere "Spring 12" and "Bring 3" would end like a street."""
 _FRENCH_STREET = (
-    r"(?i:rue|avenue|boulevard|place|impasse|chemin|allée|quai|route|cours|square|passage)\s+"
-    r"(?:(?:de\s+la|de\s+l['’]|des?|du|d['’]|la|le|les)\s*)?{letter}[\w'’-]*"
-    r"(?:[\s-](?:(?:de|du|des|la)\s)?[A-ZÀ-Ý][\w'’-]*){0,3}"
+    r"(?i:rue|avenue|boulevard|place|impasse|chemin|allée|quai|route|cours|square|passage)\s{1,4}"
+    r"(?:(?:de\s{1,4}la|de\s{1,4}l['’]|des?|du|d['’]|la|le|les)\s{0,4})?{letter}[\w'’-]{0,40}"
+    r"(?:[\s-](?:(?:de|du|des|la)\s)?[A-ZÀ-Ý][\w'’-]{0,40}){0,3}"
 )
 _SPANISH_STREET = (
-    r"(?:(?i:calle|avenida|avda\.?|plaza|paseo|carrera|camino)\s+|c/\s*)"
-    r"(?:(?:de\s+los|de\s+las|de\s+la|del|de|la|los|las)\s+)?"
-    r"{letter}[\w'’-]*(?:\s(?:(?:de|del|la)\s)?[A-ZÁÉÍÓÚÑ][\w'’-]*){0,3}"
+    r"(?:(?i:calle|avenida|avda\.?|plaza|paseo|carrera|camino)\s{1,4}|c/\s{0,4})"
+    r"(?:(?:de\s{1,4}los|de\s{1,4}las|de\s{1,4}la|del|de|la|los|las)\s{1,4})?"
+    r"{letter}[\w'’-]{0,40}(?:\s(?:(?:de|del|la)\s)?[A-ZÁÉÍÓÚÑ][\w'’-]{0,40}){0,3}"
 )
 
 
@@ -123,13 +123,13 @@ def _foreign(language: str) -> tuple[tuple[re.Pattern[str], re.Pattern[str]], ..
     """For each language a street's name, which is quickly looked for, and the whole address."""
     word = number_pattern(language)
     number = rf"(?:\d{{1,4}}(?:\s?[a-e]\b|\s(?:bis|ter)\b)?|(?i:{word}(?:[ -]{word}){{0,3}}))"
-    town = r"(?:,?\s+(?:in\s+)?(?:[A-Z]-)?\d{4,5}(?:\s[A-ZÀ-Ý][\w'’-]+(?:\s[A-Z][\w'’-]+)?)?)?"
+    town = r"(?:,?\s{1,4}(?:in\s{1,4})?(?:[A-Z]-)?\d{4,5}(?:\s[A-ZÀ-Ý][\w'’-]+(?:\s[A-Z][\w'’-]+)?)?)?"
     # in its own language a street may be heard without its capital; elsewhere "two place settings" would be one
     german = _GERMAN_STREET.replace("{more}", _ONLY_IN_GERMAN if language == "de" else "")
     french = _FRENCH_STREET.replace("{letter}", r"[^\W\d_]" if language == "fr" else "[A-ZÀ-Ý]")
     spanish = _SPANISH_STREET.replace("{letter}", r"[^\W\d_]" if language == "es" else "[A-ZÀ-Ý]")
     return (
-        (re.compile(german), re.compile(rf"\b{german}\s(?:Nummer\s|Nr\.?\s)?{number}\b{town}")),
-        (re.compile(french), re.compile(rf"\b{number},?\s{french}{town}")),
-        (re.compile(spanish), re.compile(rf"\b{spanish},?\s(?:(?:número|nº|n\.º)\s)?{number}\b{town}")),
+        (re.compile(rf"\b{german}"), re.compile(rf"\b{german}\s(?:Nummer\s|Nr\.?\s)?{number}\b{town}")),
+        (re.compile(rf"\b{french}"), re.compile(rf"\b{number},?\s{french}{town}")),
+        (re.compile(rf"\b{spanish}"), re.compile(rf"\b{spanish},?\s(?:(?:número|nº|n\.º)\s)?{number}\b{town}")),
     )

@@ -29,20 +29,27 @@ _PLAIN_ENDS = (
 _ENDS = _PLAIN_ENDS + "|de|es|it|at|be|no|fi|us|in|me|co|so|la|is|li|to"
 _NO_POINT = r"(?!(?:in|me|to|at|us|so|is|no|la|li|it|de|be|es|co)\b)"
 """What follows "point" in "at some point in May" and "point de vue", and is the ending of a domain all the same."""
-_DOT = rf"(?:\.|\s+(?:(?:dot|punkt|punto)\s+|(?:point|period)\s+{_NO_POINT})|\s?\.\s?(?=(?:com|org|net)\b))"
-_SPOKEN_DOT = r"\s+(?:dot|punkt|point|punto)\s+"
-_AT = r"(?:\s*@\s*|\s+(?:at|ät|arobase|arroba|klammeraffe|at sign|at the rate)\s+|\s*[(\[]\s?at\s?[)\]]\s*)"
+_DOT = (
+    rf"(?:\.|\s{{1,4}}(?:(?:dot|punkt|punto)\s{{1,4}}|(?:point|period)\s{{1,4}}{_NO_POINT})"
+    r"|\s?\.\s?(?=(?:com|org|net)\b))"
+)
+_SPOKEN_DOT = r"\s{1,4}(?:dot|punkt|point|punto)\s{1,4}"
+_AT = (
+    r"(?:\s{0,4}@\s{0,4}|\s{1,4}(?:at|ät|arobase|arroba|klammeraffe|at sign|at the rate)\s{1,4}"
+    r"|\s{0,4}[(\[]\s?at\s?[)\]]\s{0,4})"
+)
 _LABEL = r"(?!(?:at|ät|the|a|an|dot|to)\b)[^\W_][\w-]{0,62}"
-_DASH = r"\s+(?:dash|hyphen|minus|bindestrich|tiret|guion)\s+"
+_DASH = r"\s{1,4}(?:dash|hyphen|minus|bindestrich|tiret|guion)\s{1,4}"
 _DOMAIN = (
     rf"{_LABEL}(?:(?:{_DASH}|[ ]){_LABEL}){{0,2}}?(?:{_DOT}{_LABEL}){{0,3}}?"
     rf"{_DOT}(?:{_ENDS})(?:{_DOT}(?:{_ENDS}))?\b"
 )
 _WRITTEN_EMAIL = re.compile(r"[\w.+%'-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}\b")
 _ANCHOR = re.compile(rf"(?<=[\w.])(?P<at>{_AT})(?P<domain>{_DOMAIN})", re.IGNORECASE)
-_PATH = r"(?:\s+slash\s+[\w-]+|/[^\s\[\]]*)*"
-_SCHEME = r"(?:h\s?t\s?t\s?p\s?s?\s+(?:colon|doppelpunkt)\s+(?:slash|forward slash)\s+(?:slash|forward slash)\s+)"
-_WWW = r"(?:w\.?\s*w\.?\s*w\.?|(?:triple|dreimal|triple-)\s?w|(?:double[- ]?(?:u|you)[\s,]*){3})"
+_PATH = r"(?:\s{1,4}slash\s{1,4}[\w-]+|/[^\s\[\]]*)*"
+_SLASH = r"\s{1,4}(?:forward )?slash"
+_SCHEME = rf"(?:h\s?t\s?t\s?p\s?s?\s{{1,4}}(?:colon|doppelpunkt){_SLASH}{_SLASH}\s{{1,4}})"
+_WWW = r"(?:w\.?\s{0,4}w\.?\s{0,4}w\.?|(?:triple|dreimal|triple-)\s?w|(?:double[- ]?(?:u|you)[\s,]*){3})"
 _URL = re.compile(
     r"\b(?:https?|ftp)://[^\s<>\[\]]+"
     rf"|{_SCHEME}?\b{_WWW}{_DOT}?\s?{_LABEL}(?:{_DOT}{_LABEL}){{0,3}}{_PATH}"

@@ -29,7 +29,11 @@ _PARENTS = frozenset(
     "mum mom mam mama mummy mommy dad daddy papa grandma grandpa granny granddad grandad nan nana gran mama oma opa "
     "maman mamie papi papá mamá abuela abuelo mutti vati my".split()
 )
-_NO_NAMES = STOPWORDS | frozenset(WEEKDAYS) | frozenset(MONTHS) | _PARENTS | _TITLES
+_OTHER_CAPITALS = frozenset(
+    "god christmas easter halloween thanksgiving ramadan english german french spanish italian polish dutch chinese "
+    "american british internet montag dienstag mittwoch donnerstag freitag samstag sonntag".split()
+)
+_NO_NAMES = _OTHER_CAPITALS | STOPWORDS | frozenset(WEEKDAYS) | frozenset(MONTHS) | _PARENTS | _TITLES
 _LEAST_FUZZY = 5
 """Letters from which a name is known again with one of them wrong."""
 

@@ -17,8 +17,9 @@ from diarynotes.diary.people import find_people
 from diarynotes.diary.tokens import read_tokens
 from diarynotes.diary.words import STOPWORDS
 
-_CAPITAL = r"[A-ZÀ-ÖØ-ÞŁŚŻŠČŽİ][\w'’]*[^\W\d_](?:-[A-ZÀ-ÖØ-Þ][\w'’]*)?"
-_FULL = rf"(?P<name>{_CAPITAL}(?: (?:(?:van|von|de|der|del|di|da|la|bin|al|O['’]) ?){{0,2}}{_CAPITAL}){{0,2}})"
+_CAPITAL = r"[A-ZÀ-ÖØ-ÞŁŚŻŠČŽİ][\w'’]{0,40}[^\W\d_](?:-[A-ZÀ-ÖØ-Þ][\w'’]{0,40})?"
+_PARTICLE = r"(?:van|von|de|der|del|di|da|la|bin|al|O['’])"
+_FULL = rf"(?P<name>{_CAPITAL}(?: (?:{_PARTICLE} ?){{0,2}}{_CAPITAL}){{0,2}})"
 _KIN = (
     "brother|sister|mother|father|son|daughter|wife|husband|partner|friend|boss|colleague|cousin|uncle|aunt|nephew"
     "|niece|neighbou?r|girlfriend|boyfriend|manager|teacher|doctor|therapist|landlord|flatmate|roommate|dog|cat"
@@ -35,11 +36,11 @@ _TITLE_CUES = (
     r"dr\.?|doctor|prof\.?|professor|mr\.?|mrs\.?|ms\.?|miss|herrn?|frau|doktor|monsieur|madame|mme\.?|mlle\.?"
     r"|docteur|señora?|sra?\.|doctora|don|doña|sir|captain|officer"
 )
-_KIN_CUES = rf"(?:{_OWNER})\s+(?:\w+\s)?(?:{_KIN})(?:\s(?:is\s)?(?:called|named))?,?"
+_KIN_CUES = rf"(?:{_OWNER})\s{{1,4}}(?:\w+\s)?(?:{_KIN})(?:\s(?:is\s)?(?:called|named))?,?"
 _NAMING_CUES = (
     r"my name is|my name's|i am called|name is|named|dear|signed|regards,?|mein name ist|ich heiße|heißt|namens"
     r"|lieber|liebe|je m['’]appelle|s['’]appelle|mon nom est|cher|chère|me llamo|se llama|mi nombre es|querido"
-    r"|querida|spoke (?:to|with)|speak (?:to|with)|talked (?:to|with)|met (?:up )?with|this is(?=\s+\S+\s+speaking)"
+    r"|querida|spoke (?:to|with)|speak (?:to|with)|talked (?:to|with)|met (?:up )?with|this is(?= \S+ speaking)"
     r"|called|phoned|texted|emailed|messaged|hi|hello|hey|thanks|hallo|bonjour|hola"
 )
 _DEEDS = (
@@ -48,17 +49,18 @@ _DEEDS = (
     "|called|moved|arrived|didn't|doesn't|won't|hasn't"
 )
 _CUES = (
-    *(re.compile(rf"(?i:\b(?:{cue}))\s+{_FULL}") for cue in (_TITLE_CUES, _KIN_CUES, _NAMING_CUES)),
-    # in the middle of an English sentence only people do such things, or have things
+    *(re.compile(rf"(?i:\b(?:{cue}))\s{{1,4}}{_FULL}") for cue in (_TITLE_CUES, _KIN_CUES, _NAMING_CUES)),
+    # in the middle of an English sentence only people do such things, or have things, or things are done for them
     re.compile(rf"(?<=[a-z,] ){_FULL}(?= (?:{_DEEDS})\b)"),
     re.compile(rf"(?<=[a-z,] ){_FULL}(?=['’]s [a-z])"),
+    re.compile(rf"\b(?:for|by|about|without) {_FULL}"),
     re.compile(rf"\b{_FULL}(?=, (?:{_OWNER}|a|the) (?:\w+ )?(?:{_KIN})\b)"),
     re.compile(rf"\b{_FULL}(?=,? and (?:I|me)\b)"),
 )
 _HYPHENED = re.compile(rf"-{_CAPITAL}")
 _TELLING = frozenset("called named doctor dr mr mrs ms miss professor prof aunt auntie uncle".split())
 _SPELT_OUT = re.compile(
-    r"\b(?:my name is|my name's|mein name ist|je m['’]appelle|me llamo|ich heiße)\s+"
+    r"\b(?:my name is|my name's|mein name ist|je m['’]appelle|me llamo|ich heiße)\s{1,4}"
     r"(?P<name>[^\W\d_]+(?:\s[^\W\d_]+)?)",
     re.IGNORECASE,
 )
