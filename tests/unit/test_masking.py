@@ -153,6 +153,12 @@ def test_a_number_that_two_segments_share_is_masked_in_both() -> None:
     assert restore(private, masked.text) == "call me on five five five oh one double nine, please"
 
 
+def test_a_number_that_goes_on_behind_an_empty_segment_is_masked_in_both() -> None:
+    masked, private = mask_transcript(hear("double five oh one two", "", "three four"))
+    assert [segment.text for segment in masked.segments] == ["[PHONE_1]", "", "[PHONE_2]"]
+    assert restore(private, masked.text) == "double five oh one two  three four"
+
+
 def test_owned_names_in_any_case_ending_and_slip() -> None:
     names = ("Katharina Berg", "Will", "O'Brien")
     text = "katharina  berg, KATHARINA, Berg's dog, Katarina, Katharinas Hut, will, O’Brien and Bergen."
@@ -225,6 +231,11 @@ def test_speech_that_looks_like_a_placeholder_comes_back() -> None:
     assert "[PERSON_1] wrote [TEXT_3]" in masked.text
     assert restore(private, masked.text) == spoken
     assert dict(private.kinds) == {"PERSON": 1}
+
+
+def test_what_looks_like_a_placeholder_once_its_neighbour_is_masked_comes_back() -> None:
+    masked, private = mask_transcript(hear("so ID 2Anna it is"), names=["Anna"])
+    assert restore(private, masked.text) == "so ID 2Anna it is"
 
 
 def test_a_mask_shows_kinds_and_no_values() -> None:

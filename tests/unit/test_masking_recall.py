@@ -242,3 +242,96 @@ def test_private_things_are_hidden(kind: tuple[str, str]) -> None:
     tried = [(rng.choice(templates), make(rng)) for _ in range(100)]
     hidden = sum(is_hidden(template, value) for template, value in tried)
     assert hidden / len(tried) >= FLOORS.get(kind, 0.97)
+
+
+HARD = {
+    "EMAIL": [
+        "john at example.com",
+        "j o h n at gmail dot com",
+        "john dot smith at sign gmail dot com",
+        "john smith at gmail dot com",
+        "john.smith at g mail dot com",
+        "tom eighty two at yahoo dot com",
+        "anna at university dot edu",
+        "mary dash jane at icloud dot com",
+        "john@ example.com",
+    ],
+    "PHONE": [
+        "five five five um one two three four",
+        "eight hundred five five five one two three four",
+        "twenty three forty five sixty seven eighty nine",
+        "oh one seven six, twenty three, forty five, sixty seven",
+        "triple five, one two three four",
+        "5 5 5 0 1 9 9",
+        "555. 0199. 12",
+        "zero two oh seven nine four six oh nine five eight",
+        "four one five, five five five, two six seven one",
+        "five five five oh one nine",
+        "o seven seven double o nine o o one two three",
+        "(0) 176 / 123 45 67",
+        "555 01 99",
+    ],
+    "CARD": [
+        "4111. 1111. 1111. 1111",
+        "4111 1111, one one one one, 1111",
+        "forty one eleven, eleven eleven, eleven eleven, eleven eleven",
+        "four one one one uh one one one one uh one one one one uh one one one one",
+        "4111 1111 1111 1112",
+    ],
+    "IBAN": [
+        "DE 89 3704 0044 0532 0130 00",
+        "D E 89, 3704, 0044, 0532, 0130, 00",
+        "delta echo eight nine three seven oh four oh oh four four oh five three two oh one three oh oh oh",
+        "d e eighty nine thirty seven oh four oh oh forty four oh five thirty two oh one thirty oh oh",
+        "DE89 3704 0044 0532 0130 01",
+    ],
+    "ID": [
+        "five three six, twenty two, one two three four",
+        "A B one two three four five six C",
+        "AB 12 34 56 C",
+        "RSSMRA85T10A562S",
+        "XK 123 456 7",
+        "nine four three, four seven six, five nine one nine",
+    ],
+    "ADDRESS": [
+        "10 Downing Street",
+        "221b Baker Street",
+        "two twenty one b baker street",
+        "1600 Pennsylvania Avenue NW",
+        "Flat 3, 17 Broadway",
+        "17 Broadway",
+        "12 The Green",
+        "one twenty three main street",
+        "Unter den Linden 77",
+        "Rosenweg drei",
+        "quinze rue victor hugo",
+        "calle ocho número cinco",
+        "SW1A 2AA",
+        "s w one a two a a",
+    ],
+    "URL": [
+        "example dot shop",
+        "bit.ly/3xYz",
+        "h t t p s colon slash slash example dot com",
+        "double u double u double u dot example dot com",
+        "github.com/annaberg",
+        "example dot museum",
+        "www example dot com",
+    ],
+    "IP": [
+        "192 dot 168 dot 1 dot 20",
+        "one ninety two dot one sixty eight dot one dot twenty",
+        "192.168. 1. 20",
+        "one nine two point one six eight point one point twenty",
+        "f e eighty colon colon one",
+    ],
+}
+"""Forms of which not all are found: said in pieces, misheard, rare.
+Written after the code to see where it ends; it has learned
+some of them since, so this is no blind test."""
+FOUND = {"EMAIL": 9, "PHONE": 11, "CARD": 5, "IBAN": 4, "ID": 5, "ADDRESS": 8, "URL": 6, "IP": 4}
+
+
+@pytest.mark.parametrize("kind", HARD)
+def test_hard_forms_are_hidden_as_often_as_the_docs_say(kind: str) -> None:
+    assert sum(is_hidden("So it's {} I think.", value) for value in HARD[kind]) >= FOUND[kind]

@@ -41,12 +41,23 @@ def mask_transcript(
     claims.claim_all(find_addresses(text, language=language))
     claims.claim_all(find_numbers(text, claims, language=language, region=region))
     claims.claim_all(find_names(texts, names=names, language=language))
+    _claim_lookalikes(text, claims)
     given = _Placeholders()
     masked = [given.fill(part, hits) for part, hits in _by_segment(texts, claims)]
     segments = tuple(
         replace(segment, text=part) for segment, (part, _) in zip(transcript.segments, masked, strict=True)
     )
     return replace(transcript, segments=segments), Mask(given.values, [used for _, used in masked])
+
+
+def _claim_lookalikes(text: str, claims: Claims) -> None:
+    """Claims what looks like a placeholder only now that its neighbour is gone: "ID 2Anna" leaves "ID 2"."""
+    while True:
+        seen = find_placeholders(claims.blot("[]"))
+        left = [part for start, end, _ in seen for part in claims.free_parts(start, end)]
+        if not left:
+            return
+        claims.claim_all(Hit(start, end, LITERAL, text[start:end]) for start, end in left)
 
 
 class _Placeholders:
@@ -88,6 +99,9 @@ def _by_segment(texts: Sequence[str], claims: Claims) -> Iterable[tuple[str, lis
         mine: list[Hit] = []
         while rest and rest[-1].start < end:
             hit = rest.pop()
+            if hit.end <= start:  # nothing of it stands in an empty segment
+                continue
+            hit = replace(hit, start=max(hit.start, start))
             mine.append(replace(hit, start=hit.start - start, end=min(hit.end, end) - start))
             if hit.end > end + 1:  # the sign between two segments belongs to neither
                 rest.append(replace(hit, start=end + 1, key=f"{hit.key}\n{hit.end - end}"))

@@ -5,11 +5,10 @@ Knows nothing of what makes a stretch private.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-_EDGES = re.compile(r"[\s,;.]+")
+_EDGES = " \n\t,;."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,15 @@ class Claims:
         """Whether nobody claimed any of `text[start:end]`."""
         return self._taken.find(1, start, end) < 0
 
+    def blot(self, edges: str) -> str:
+        """The text, each hit replaced by as many signs, the first and last of them `edges`."""
+        parts, end = [], 0
+        for hit in self:
+            length = hit.end - hit.start
+            parts += [self._text[end : hit.start], edges[0], "·" * (length - 2), edges[1] * (length > 1)]
+            end = hit.end
+        return "".join([*parts, self._text[end:]])
+
     def claim_all(self, hits: Iterable[Hit]) -> None:
         """Claims each hit; of one that overlaps an earlier one the free pieces, where they hold a letter or figure."""
         for hit in hits:
@@ -46,21 +54,25 @@ class Claims:
             else:
                 self._claim_rest(hit)
 
+    def free_parts(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The stretches of `text[start:end]` that nobody claimed and that are no mere spaces."""
+        while start < end:
+            stop = self._taken.find(1, start, end)
+            stop = end if stop < 0 else stop
+            if self._text[start:stop].strip():
+                yield start, stop
+            start = self._taken.find(0, stop, end)
+            start = end if start < 0 else start
+
     def _claim_rest(self, hit: Hit) -> None:
-        start = hit.start
-        while start < hit.end:
-            stop = self._taken.find(1, start, hit.end)
-            stop = hit.end if stop < 0 else stop
+        for start, stop in list(self.free_parts(hit.start, hit.end)):
             piece = self._text[start:stop]
-            is_cut = start > 0 and self._text[start - 1].isalnum() and piece[:1].isalnum()
-            inner = _EDGES.sub(" ", piece).strip()
+            # half a word is an ending, not a thing of its own
+            is_cut = start > 0 and self._text[start - 1].isalnum() and piece[0].isalnum()
+            inner = piece.strip(_EDGES)
             if not is_cut and any(sign.isalnum() for sign in inner):
-                lead = len(piece) - len(piece.lstrip(" \n\t,;."))
-                tail = len(piece.rstrip(" \n\t,;."))
-                self._take(Hit(start + lead, start + tail, hit.kind, inner.casefold()))
-            start = stop
-            while start < hit.end and self._taken[start]:
-                start += 1
+                first = start + piece.index(inner)
+                self._take(Hit(first, first + len(inner), hit.kind, inner.casefold()))
 
     def _take(self, hit: Hit) -> None:
         # a hit that ended in a line break would reach into the next segment
