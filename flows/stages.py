@@ -13,7 +13,7 @@ from data_checks import CheckResult
 from diarynotes import observe
 from diarynotes.buckets import hash_object
 from diarynotes.cost import price
-from diarynotes.diary import write_note
+from diarynotes.diary import Private, write_note
 from diarynotes.errors import SourceUnavailable, UncheckedNote, Unexpected
 from diarynotes.ingest import date_recording, diary_day, make_recording
 from diarynotes.models import BucketObject, Job, Priority, Recording, RecordingId
@@ -82,11 +82,12 @@ def write_notes(shop: Workshop, ids: Sequence[RecordingId], *, wishes: Wishes) -
         recordings = shop.store.recordings(claims.ids)
         transcripts = shop.store.transcripts(claims.ids)
         settings = shop.settings
+        private = Private(settings.private_names, settings.phone_region or None)
         for job in claims.remaining():
             with claims.settling(job):
                 recorded_at = recordings[job.recording_id].recorded_at
                 day = diary_day(recorded_at, zone=settings.zone, day_start=settings.day_start)
-                note = write_note(transcripts[job.recording_id], day=day, writers=shop.writers(wishes))
+                note = write_note(transcripts[job.recording_id], day=day, writers=shop.writers(wishes), private=private)
                 shop.store.jobs.store_note(job, note, [price(usage) for usage in note.draft.usage])
                 observe.recording_written(job.recording_id, note.writer, note.degraded)
         return len(claims.jobs)

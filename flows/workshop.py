@@ -115,7 +115,12 @@ class Workshop:
         """The chain of writers for these wishes, kept open."""
         with self._lock:
             if wishes.writers not in self._writers:
-                self._writers[wishes.writers] = open_writers(wishes.writers)
+                settings = self.settings
+                self._writers[wishes.writers] = open_writers(
+                    wishes.writers, settings.writer_options, cloud=settings.cloud
+                )
+                for writer in self._writers[wishes.writers]:
+                    self._closing.callback(writer.close)
             return self._writers[wishes.writers]
 
     def stop(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ MOST_TERMS = 10
 """How many terms of a glossary one owner may have."""
 _PREFIX = "DIARYNOTES_"
 _FILE = "diarynotes.toml"
+_VENDORS = ("openai_api_key", "openai_base_url", "anthropic_api_key", "anthropic_base_url", "mistral_api_key")
+"""Read from the names that the vendors' own programs use, too, where nothing else gives them."""
 _SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -79,7 +81,29 @@ class Settings:
     preprocess_loudness: str = "auto"
     """Bring speech to one level before listening: on, off, or auto."""
     writers: tuple[str, ...] = ("extractive",)
-    """The chain of writers; the first that answers writes the note."""
+    """The chain of writers; the first that answers writes the note: openai, mistral, anthropic, server, extractive."""
+    cloud: bool = True
+    """Whether a writer may send what was said, masked, to another's machine."""
+    private_names: tuple[str, ...] = ()
+    """Names that no such machine may ever see, beside those that are found."""
+    phone_region: str = ""
+    """Where telephone numbers without a country code belong (ISO 3166, two letters); empty goes by the language."""
+    openai_api_key: str = field(default="", repr=False)
+    openai_base_url: str = ""
+    openai_model: str = "gpt-5.4-mini"
+    mistral_api_key: str = field(default="", repr=False)
+    mistral_base_url: str = "https://api.mistral.ai/v1"
+    mistral_model: str = "mistral-small-latest"
+    anthropic_api_key: str = field(default="", repr=False)
+    anthropic_base_url: str = ""
+    anthropic_model: str = "claude-haiku-4-5"
+    server_api_key: str = field(default="", repr=False)
+    server_base_url: str = "http://localhost:11434/v1"
+    """A server of one's own that speaks as OpenAI's does; the default is Ollama's."""
+    server_model: str = "llama3.2"
+    server_context_tokens: int = 4_096
+    """How much that server takes at once; what is longer is written in parts."""
+    writer_timeout_s: float = 60.0
     max_size_bytes: int = 500_000_000
     min_duration_s: float = 1.0
     max_duration_s: float = 36_000.0
@@ -120,6 +144,22 @@ class Settings:
         prefix = "preprocess_"
         steps = [field.name for field in fields(self) if field.name.startswith(prefix)]
         return {name.removeprefix(prefix): getattr(self, name) for name in steps}
+
+    @property
+    def writer_options(self) -> dict[str, dict[str, Any]]:
+        """What each writer behind an API is opened with, by its name; holds keys."""
+        options: dict[str, dict[str, Any]] = {
+            name: {
+                "name": name,
+                "model": getattr(self, f"{name}_model"),
+                "api_key": getattr(self, f"{name}_api_key") or None,
+                "base_url": getattr(self, f"{name}_base_url") or None,
+                "timeout_s": self.writer_timeout_s,
+            }
+            for name in ("openai", "mistral", "anthropic", "server")
+        }
+        options["server"]["context_tokens"] = self.server_context_tokens
+        return options
 
     @property
     def worker_count(self) -> int:
@@ -164,9 +204,10 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
         for field in fields(Settings)
         if environment.get(_PREFIX + field.name.upper())
     }
+    from_vendors = {name: environment[name.upper()] for name in _VENDORS if environment.get(name.upper())}
     home = Path(given.pop("home", None) or from_environment.pop("home", None) or _default_home()).expanduser().resolve()
     settings = Settings(home=home)
-    for layer in (_read_file(home), from_environment, given):
+    for layer in (from_vendors, _read_file(home), from_environment, given):
         settings = replace(settings, **{name: _parse(name, value) for name, value in layer.items()})
     return settings
 

@@ -87,6 +87,9 @@ class ScriptedWriter:
         self.answer, self.model, self.degraded, self.local = answer, model, degraded, local
         self.asked = 0
 
+    def close(self) -> None:
+        """Nothing to give back."""
+
     def write(self, transcript: Transcript, *, day: date) -> Draft:  # noqa: ARG002
         """The draft it was made with; raises what it was made with if that is an error."""
         self.asked += 1

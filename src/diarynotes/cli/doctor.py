@@ -196,8 +196,9 @@ def _check_writers(settings: Settings) -> Iterator[Check]:
     from diarynotes.models import Segment, Transcript
 
     said = Transcript("t", "r", "none", "none", "en", (Segment(0, 2, "I walked to the river this morning."),), 1.0)
-    for writer in open_writers(settings.writers):
-        note = write_note(said, day=date(2026, 5, 24), writers=[writer])
+    for writer in open_writers(settings.writers, settings.writer_options, cloud=settings.cloud):
+        with closing(writer):
+            note = write_note(said, day=date(2026, 5, 24), writers=[writer])
         yield Check(
             f"writer {writer.name}", "ok" if note.draft.body else "failed", f"wrote {len(note.draft.body)} sentence"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
@@ -22,14 +23,20 @@ def write(home: str | None, file: Path, writer: str | None, day: datetime | None
 
     FILE is text with one segment a line, or JSON: {"segments": ["…"]} or {"segments": [{"start_s", "end_s", "text"}]}.
     """
-    from diarynotes.diary import note_as_json, note_as_markdown, open_writers, read_transcript, write_note
+    from diarynotes.diary import Private, note_as_json, note_as_markdown, open_writers, read_transcript, write_note
 
     settings = load_settings(home=home, writers=writer)
-    note = write_note(
-        read_transcript(file),
-        day=(day or datetime.now(settings.zone)).date(),
-        writers=open_writers(settings.writers),
-    )
+    transcript = read_transcript(file)
+    with ExitStack() as opened:
+        writers = open_writers(settings.writers, settings.writer_options, cloud=settings.cloud)
+        for writer_ in writers:
+            opened.callback(writer_.close)
+        note = write_note(
+            transcript,
+            day=(day or datetime.now(settings.zone)).date(),
+            writers=writers,
+            private=Private(settings.private_names, settings.phone_region or None),
+        )
     if as_json:
         click.echo(json.dumps(note_as_json(note), ensure_ascii=False))
         return

@@ -41,6 +41,9 @@ class Backend:
     def __init__(self) -> None:
         self._moods = MoodReader()
 
+    def close(self) -> None:
+        """Nothing to give back."""
+
     def write(self, transcript: Transcript, *, day: date) -> Draft:
         """The draft; linear in the transcript's length, some milliseconds a minute of speech."""
         english = transcript.language.lower()[:2] in ("en", "") and looks_english(transcript.text)

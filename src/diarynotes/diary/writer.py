@@ -28,6 +28,10 @@ class Writer(Protocol):
         """Whether the transcript stays on the owner's own machines; what is sent elsewhere is masked before."""
         ...
 
+    def close(self) -> None:
+        """Give back connections and memory; the writer is not asked afterwards. May be called twice."""
+        ...
+
     def write(self, transcript: Transcript, *, day: date) -> Draft:
         """The draft of the note of `day`, the writer's own day (dates such as "tomorrow" count from it).
 
