@@ -68,7 +68,7 @@ class Settings:
     """Windows of speech whose text is trusted less than this (0 to 1) are heard again."""
     redecode_temperatures: tuple[float, ...] = (0.4, 0.8)
     """And at which temperatures, one after the other; none for never."""
-    untrusted_below: float = 0.25
+    untrusted_below: float = 0.2
     """A recording whose transcript is trusted less than this is set aside."""
     models_folder: str = ""
     """Where model weights lie; empty is `models/` under the home."""

@@ -207,7 +207,7 @@ def test_doubtful_windows_are_drawn_again_and_the_best_text_is_believed() -> Non
 
     assert isinstance(transcript, Transcript)
     assert [segment.text for segment in transcript.segments] == [GOOD] * 3
-    assert transcript.trust == 1
+    assert transcript.trust_reasons == ()
     assert engine.asked == [(0, None, 0.0), (1, None, 0.0), (2, None, 0.0), (1, "en", 0.4), (1, "en", 0.8)]
 
 

@@ -30,7 +30,7 @@ class Care:
 
     doubt_below: float = 0.65
     temperatures: tuple[float, ...] = (0.4, 0.8)
-    untrusted_below: float = 0.25
+    untrusted_below: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,9 @@ SLOWEST_WPS = 0.4
 """Fewer words per second of speech than this: most of it was not understood (the same source)."""
 LEAST_SPEECH = 0.05
 """A smaller share of speech means that it was found in noise as likely as not (own choice)."""
+SURE = 0.75
+"""An engine that gives its own tokens less than this, on average, is called unsure (own choice, after
+docs/transcription.md: below it a third of the words and more were wrong)."""
 LEAST_OVERLAP = 0.3
 """Text less of whose time than this holds speech was put where nobody speaks: invented text stretches over silence
 (Koenecke et al., 2024; faster-whisper's `hallucination_silence_threshold` follows the same sign)."""
@@ -68,7 +71,7 @@ PHANTOMS = frozenset(
 of Whisper ASR Hallucinations Induced by Non-Speech Audio"; Koenecke et al., 2024, "Careless Whisper")."""
 
 Verdict = tuple[float, str]
-"""What is left of the trust, 0 to 1, and the reason."""
+"""What is left of the trust, 0 to 1, and the reason; an empty one is not worth telling."""
 
 Placed = tuple[Sequence[Span], WindowText]
 """The stretches of speech in a window, in seconds from the recording's beginning, and what was heard in it."""
@@ -92,12 +95,12 @@ def score(
         *_speech(speech_s, duration_s),
         *_rate(segments, speech_s, language),
         *_repetition(segments),
-        *(_simple_engine(segments) if degraded else _confidence(segments)),
+        *(_simple_engine(segments) if degraded else _certainty(segments)),
         *_phantoms(segments),
         *_misplaced(placed),
         *_unheard(placed),
     )
-    return round(math.prod(part for part, _ in verdicts), 3), tuple(reason for _, reason in verdicts)
+    return round(math.prod(part for part, _ in verdicts), 3), tuple(reason for _, reason in verdicts if reason)
 
 
 def judge_window(text: WindowText, spans: Sequence[Span]) -> float:
@@ -112,7 +115,7 @@ def judge_window(text: WindowText, spans: Sequence[Span]) -> float:
     verdicts = (
         *_rate([whole], speech_s, text.language or "en"),
         *_repetition([whole]),
-        *_confidence([whole]),
+        *_doubt([whole]),
         *_phantoms([whole]),
         *_misplaced([(spans, text)]),
     )
@@ -169,17 +172,31 @@ def _repetition(segments: Sequence[Segment]) -> Iterator[Verdict]:
         yield 1 - 0.8 * bad / len(stretches), f"repetition: {bad} of {len(stretches)} stretches repeat the same words"
 
 
-def _confidence(segments: Sequence[Segment]) -> Iterator[Verdict]:
-    known = [(s.avg_logprob, s.no_speech or 0.0, len(s.text)) for s in segments if s.avg_logprob is not None]
-    total = sum(size for *_, size in known)
-    if not total:
-        return
-    bad = sum(size for logprob, _, size in known if logprob < LOGPROB_LIMIT) / total
-    silent = sum(size for logprob, mute, size in known if logprob < LOGPROB_LIMIT and mute > NO_SPEECH_LIMIT) / total
+def _certainty(segments: Sequence[Segment]) -> Iterator[Verdict]:
+    """How likely the engine finds its own tokens, on average over the text; told only where that is little."""
+    known = [(math.exp(s.avg_logprob), len(s.text)) for s in segments if s.avg_logprob is not None]
+    total = sum(size for _, size in known)
+    if total:
+        sure = min(1.0, sum(share * size for share, size in known) / total)
+        yield sure, f"unsure: the engine gives its own words {sure:.0%}" if sure < SURE else ""
+    yield from _silence(segments)
+
+
+def _doubt(segments: Sequence[Segment]) -> Iterator[Verdict]:
+    known = [(s.avg_logprob, len(s.text)) for s in segments if s.avg_logprob is not None]
+    bad = sum(size for logprob, size in known if logprob < LOGPROB_LIMIT)
     if bad:
-        yield 1 - 0.6 * bad, f"unsure: the engine doubts {bad:.0%} of the text"
+        share = bad / sum(size for _, size in known)
+        yield 1 - 0.6 * share, f"unsure: the engine doubts {share:.0%} of the text"
+    yield from _silence(segments)
+
+
+def _silence(segments: Sequence[Segment]) -> Iterator[Verdict]:
+    known = [(s.avg_logprob, s.no_speech or 0.0, len(s.text)) for s in segments if s.avg_logprob is not None]
+    silent = sum(size for logprob, mute, size in known if logprob < LOGPROB_LIMIT and mute > NO_SPEECH_LIMIT)
     if silent:
-        yield 1 - 0.5 * silent, f"no speech: the engine takes {silent:.0%} of the text for silence"
+        share = silent / sum(size for *_, size in known)
+        yield 1 - 0.5 * share, f"no speech: the engine takes {share:.0%} of the text for silence"
 
 
 def _phantoms(segments: Sequence[Segment]) -> Iterator[Verdict]:
