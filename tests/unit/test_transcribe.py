@@ -199,7 +199,7 @@ REPEATED = "and then and then " * 12
 def test_doubtful_windows_are_drawn_again_and_the_best_text_is_believed() -> None:
     def answer(window: Window) -> WindowText:
         bad = window.number == 1 and window.temperature < 0.8
-        text, logprob = (REPEATED, -0.1) if bad else (GOOD, -0.1 - window.temperature)
+        text, logprob = (REPEATED, -0.1) if bad else (GOOD, -0.1 - window.temperature / 8)
         return WindowText(text, language="en", avg_logprob=logprob, temperature=window.temperature)
 
     engine = Draws(answer)

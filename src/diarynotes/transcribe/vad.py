@@ -89,7 +89,7 @@ def _blocks(audio: Audio, block: int) -> Iterator[NDArray[np.float32]]:
 def _runs(probabilities: NDArray[np.float32], threshold: float, min_speech: int, min_silence: int) -> Iterator[Frames]:
     """Runs of speech with hysteresis, after Silero's get_speech_timestamps; all lengths in frames."""
     first = last = None
-    for i, probability in enumerate(probabilities.tolist()):
+    for i, probability in enumerate(_numbers(probabilities)):
         if probability >= threshold or (first is not None and last == i and probability >= threshold - HYSTERESIS):
             first, last = (i if first is None else first), i + 1
         elif first is not None and last is not None and i + 1 - last >= min_silence:
@@ -98,6 +98,12 @@ def _runs(probabilities: NDArray[np.float32], threshold: float, min_speech: int,
             first = last = None
     if first is not None and last is not None and last - first >= min_speech:
         yield first, last
+
+
+def _numbers(values: NDArray[np.float32]) -> Iterator[float]:
+    """Plain numbers a few at a time: ten hours of them at once would take 40 MB."""
+    for start in range(0, len(values), 4096):
+        yield from values[start : start + 4096].tolist()
 
 
 def _cuts(audio: Audio, start: int, stop: int, longest: int) -> Iterator[int]:
