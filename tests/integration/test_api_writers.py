@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
 import logging
 import os
@@ -18,7 +17,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -31,19 +29,7 @@ from diarynotes.diary.prompt import ask_for_note
 from diarynotes.diary.remedies import remedy_for
 from diarynotes.errors import WriterFailed
 from diarynotes.models import Segment, Todo, Transcript, Usage
-
-
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-vs = _load("vendor_server")
+from tests.integration import vendor_server as vs
 
 DAY = date(2026, 11, 21)
 KEY = "sk-very-secret-1234567890"

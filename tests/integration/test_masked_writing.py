@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,6 +17,7 @@ from diarynotes.diary.api_writer import ApiWriter
 from diarynotes.errors import BadSettings
 from diarynotes.models import Segment, Transcript
 from diarynotes.settings import load_settings
+from tests.integration import vendor_server as vs
 
 DAY = date(2026, 11, 21)
 KEY = "sk-very-secret-1234567890"
@@ -29,19 +27,6 @@ SAID = (
     "On Monday I want to write to Zaphod about the hose.",
 )
 PRIVATE = ("Anna", "2345678", "weber", "example", "Zaphod")
-
-
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-vs = _load("vendor_server")
 
 
 @pytest.fixture
