@@ -105,7 +105,7 @@ def command_line(tmp_path: Path, prefect_url: str) -> Iterator[CommandLine]:
 def speech() -> np.ndarray[Any, np.dtype[np.int16]]:
     """About a minute of the spoken examples, mono, 16 kHz, int16, shape (samples,)."""
     paths = sorted(path for path in EXAMPLES.iterdir() if path.suffix in {".wav", ".flac", ".ogg", ".webm"})
-    return np.concatenate([_decode(path) for path in paths])
+    return np.concatenate([read_sound(path) for path in paths])
 
 
 MakeNotes = Callable[[Path, int], list[Path]]
@@ -155,7 +155,7 @@ def write_wav(path: Path, pcm: np.ndarray[Any, np.dtype[np.int16]]) -> None:
         out.writeframes(pcm.tobytes())
 
 
-def _decode(path: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
+def read_sound(path: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
     with av.open(str(path)) as container:
         resampler = av.AudioResampler("s16", "mono", SAMPLE_RATE)
         frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
