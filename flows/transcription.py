@@ -12,6 +12,7 @@ from diarynotes import observe
 from diarynotes.cost import price
 from diarynotes.errors import LeaseLost
 from diarynotes.models import Job, Recording, RecordingId, Usage
+from diarynotes.store import HeardWindows
 from diarynotes.transcribe import Care, Engine, Heard, Texts, choose_steps, transcribe_recordings
 from flows.claims import Claims
 from flows.hearing import hear
@@ -56,6 +57,7 @@ class _Hearing:
         self._recordings = recordings
         self._jobs = {job.recording_id: job for job in claims.jobs}
         self._heard_s: dict[RecordingId, float] = {}
+        self._kept: dict[RecordingId, HeardWindows] = {}
 
     def transcribe(self, jobs: Sequence[Job]) -> None:
         """Every one of `jobs`, each settled with its transcript or with what went wrong."""

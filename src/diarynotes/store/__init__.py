@@ -8,13 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diarynotes.store.facts import JobLine, KnownSource, Landing, Registered, SourceFacts, StoredNote
+from diarynotes.store.facts import HeardWindows, JobLine, KnownSource, Landing, Registered, SourceFacts, StoredNote
 
 if TYPE_CHECKING:
     from diarynotes.models import Finding
     from diarynotes.store.store import Store
 
 __all__ = [
+    "HeardWindows",
     "JobLine",
     "KnownSource",
     "Landing",
