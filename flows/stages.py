@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from data_checks import CheckResult
 from diarynotes import observe
@@ -23,8 +22,6 @@ from flows.gate import check_landings, turned_away
 from flows.hearing import examine
 from flows.sandboxed import in_sandbox
 from flows.workshop import Wishes, Workshop
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ MOST_TERMS = 10
 """How many terms of a glossary one owner may have."""
 _PREFIX = "DIARYNOTES_"
 _FILE = "diarynotes.toml"
+_MISTRAL_URL = "https://api.mistral.ai/v1"
 _VENDORS = ("openai_api_key", "openai_base_url", "anthropic_api_key", "anthropic_base_url", "mistral_api_key")
 """Read from the names that the vendors' own programs use, too, where nothing else gives them."""
 _SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -92,7 +93,7 @@ class Settings:
     openai_base_url: str = ""
     openai_model: str = "gpt-5.4-mini"
     mistral_api_key: str = field(default="", repr=False)
-    mistral_base_url: str = "https://api.mistral.ai/v1"
+    mistral_base_url: str = ""
     mistral_model: str = "mistral-small-latest"
     anthropic_api_key: str = field(default="", repr=False)
     anthropic_base_url: str = ""
@@ -158,6 +159,8 @@ class Settings:
             }
             for name in ("openai", "mistral", "anthropic", "server")
         }
+        if self.mistral_api_key and not self.mistral_base_url:
+            options["mistral"]["base_url"] = _MISTRAL_URL  # without a key that is to be asked for, not sent to
         options["server"]["context_tokens"] = self.server_context_tokens
         return options
 

@@ -122,11 +122,18 @@ def test_keys_come_from_the_names_that_vendors_use_and_are_never_shown(tmp_path:
     assert KEY not in repr(settings)
 
 
-def test_a_writer_without_its_key_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["openai", "mistral", "anthropic"])
+def test_a_writer_without_its_key_says_which_to_set(tmp_path: Path, name: str) -> None:
     settings = load_settings({}, home=tmp_path)
 
-    with pytest.raises(BadSettings, match="needs a key"):
-        open_writers(["openai"], settings.writer_options)
+    with pytest.raises(BadSettings, match=f"needs a key; set DIARYNOTES_{name.upper()}_API_KEY"):
+        open_writers([name], settings.writer_options)
+
+
+def test_mistral_is_reached_where_it_is_with_a_key(tmp_path: Path) -> None:
+    options = load_settings({"MISTRAL_API_KEY": KEY}, home=tmp_path).writer_options["mistral"]
+
+    assert (options["base_url"], options["api_key"]) == ("https://api.mistral.ai/v1", KEY)
 
 
 def test_the_command_line_writes_with_it(vendor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,9 @@ ALL_LANDED, FAILED, SET_ASIDE, INTERRUPTED = 0, 1, 3, 130
 )
 @click.option("--language", metavar="CODE", help="Force a language, such as en or de.")
 @click.option("--prompt", metavar="TERMS", help="Names and words that may come up, with commas between; at most ten.")
-@click.option("--writer", metavar="NAME", help="The writer; a chain is separated by commas.")
+@click.option(
+    "--writer", metavar="NAME", help="openai, mistral, anthropic, server, extractive, or a chain of them (a,b)."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
 @click.pass_obj
 def run(home: str | None, /, sources: tuple[str, ...], as_json: bool, **wishes: str | None) -> None:

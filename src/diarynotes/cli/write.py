@@ -14,7 +14,9 @@ from diarynotes.settings import load_settings
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--writer", metavar="NAME", help="The writer to try; a chain is separated by commas.")
+@click.option(
+    "--writer", metavar="NAME", help="openai, mistral, anthropic, server, extractive, or a chain of them (a,b)."
+)
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The day it was said (default: today).")
 @click.option("--json", "as_json", is_flag=True, help="Print the note as one JSON object.")
 @click.pass_obj

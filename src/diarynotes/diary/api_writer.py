@@ -66,7 +66,8 @@ class ApiWriter(ABC, Generic[Dialect]):
         key = check_key(api_key)
         check_prompt(prompt)
         if key is None and base_url is None:
-            raise BadSettings("api_key", f"the writer {name} needs a key; set one, or the base_url of your own server")
+            why = f"the writer {name} needs a key; set DIARYNOTES_{name.upper()}_API_KEY, or name another writer"
+            raise BadSettings(f"{name}_api_key", why)
         self.model, self.name = model, name
         self.address = check_address(base_url or self.vendor_url, local=local)
         self.prompt_version = prompt_version() + (f"-{prompt}" if prompt else "")

@@ -78,7 +78,7 @@ def transcribe_recordings(
             in_doubt.append(listening)
         else:
             yield listening.result()
-    if second is not None and in_doubt:
+    if second is not None and in_doubt and not stopping():
         with second() as other:
             turned = (listening.turn_to(other) for listening in in_doubt)
             for listening in _complete(other, turned, notebook, stopping):
