@@ -1,23 +1,29 @@
 import hashlib
 import os
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar
 
-import fsspec
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
-from fsspec.registry import _registry
 
-from diarynotes import buckets
-from diarynotes.buckets import hash_object, list_objects, local_copy
-from diarynotes.errors import BadSettings, NotInstalled, SourceUnavailable
+from diarynotes.buckets import (
+    calls,
+    connect,
+    find_object,
+    hash_object,
+    list_objects,
+    local,
+    local_copy,
+    owner_of,
+    remote,
+)
+from diarynotes.errors import BadSettings, NotInstalled, SourceUnavailable, StorageFailed
 from diarynotes.models import BucketObject
+from tests.unit.fake_buckets import InMemory
 
 
 def names(source: Path | str) -> list[str]:
@@ -126,7 +132,7 @@ def test_a_tree_deeper_than_the_stack_is_read(deep_tree: Path) -> None:
 @pytest.mark.parametrize(("mtime_s", "year"), [(2**50, 9999), (-(2**40), 1970)])
 def test_an_impossible_file_time_does_not_stop_the_listing(mtime_s: int, year: int) -> None:
     status = os.stat_result((0o100644, 1, 1, 1, 0, 0, 5, 0, mtime_s, 0))
-    assert buckets._local_object("/a.wav", status).modified_at.year == year
+    assert local._as_object("/a.wav", status).modified_at.year == year
 
 
 @pytest.mark.parametrize("source", ["no/such/folder", "/no/such.wav", "file:///no/such.wav", "nul\0byte"])
@@ -152,7 +158,7 @@ def closed_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             raise PermissionError(13, "Permission denied", folder)
         return scan(folder)
 
-    monkeypatch.setattr(buckets.os, "scandir", refuse)  # root may read everything, so permissions alone prove nothing
+    monkeypatch.setattr(local.os, "scandir", refuse)  # root may read everything, so permissions alone prove nothing
     return tmp_path
 
 
@@ -217,12 +223,12 @@ def test_an_object_that_grows_while_it_is_read_is_unavailable(tmp_path: Path, mo
     path.write_bytes(b"sound")
     found = only(path)
 
-    def grow(stream: object) -> str:
+    def grow(read: object, size_bytes: int) -> str:
         with path.open("ab") as file:
             file.write(b"more")
         return ""
 
-    monkeypatch.setattr(buckets, "_hash_stream", grow)
+    monkeypatch.setattr("diarynotes.buckets.hash_blocks", grow)
     with pytest.raises(SourceUnavailable, match="changed while it was read"):
         hash_object(found)
 
@@ -237,72 +243,149 @@ def test_a_folder_in_an_objects_place_is_unavailable(tmp_path: Path) -> None:
         hash_object(found)
 
 
-# -- remote buckets, on fsspec's file system in memory -----------------------------------------------------------------
-
-
-class S3InMemory(MemoryFileSystem):
-    protocol = "s3"
-    store: ClassVar[dict[str, object]] = {}
-    pseudo_dirs: ClassVar[list[str]] = [""]
-    cachable = False
-
-    @classmethod
-    def _strip_protocol(cls, path: str) -> str:
-        return super()._strip_protocol(path.removeprefix("s3://"))
-
-    def find(self, path: str, **options: object) -> dict[str, dict[str, object]]:
-        found: dict[str, dict[str, object]] = super().find(path, **options)
-        return {name.lstrip("/"): {**info, "ETag": f"etag-{info['size']}"} for name, info in found.items()}
-
-    def info(self, path: str, **options: object) -> dict[str, object]:
-        info: dict[str, object] = super().info(path, **options)
-        return {**info, "ETag": f"etag-{info['size']}"}
+# -- remote buckets, on one in memory that answers as clouds do --------------------------------------------------------
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> S3InMemory:
-    monkeypatch.setitem(_registry, "s3", S3InMemory)
-    S3InMemory.store.clear()
-    filesystem = S3InMemory()
-    filesystem.pipe("notes/me/a b.wav", b"sound")
-    filesystem.pipe("notes/me/.hidden/c.wav", b"x")
-    return filesystem
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemory]:
+    made = InMemory()
+    monkeypatch.setattr(remote, "_open_backend", lambda *_: made)
+    monkeypatch.setattr(calls, "_PAUSES_S", (0.0, 0.0))
+    connect("s3", {"key": "of this test"})
+    made.objects = {"me/a b.wav": b"sound", "me/.hidden/c.wav": b"x", "me/": b""}
+    yield made
+    connect("s3")
 
 
-def test_a_remote_bucket_is_listed_and_hashed_like_a_folder(s3: S3InMemory) -> None:
+def test_a_remote_bucket_is_listed_and_hashed_like_a_folder(cloud: InMemory) -> None:
     found = only("s3://notes")
-    assert (found.uri, found.size_bytes, found.version) == ("s3://notes/me/a b.wav", 5, "etag-5")
+    assert (found.uri, found.size_bytes) == ("s3://notes/me/a b.wav", 5)
     assert found.modified_at.tzinfo is not None
     assert hash_object(found) == hashlib.sha256(b"sound").hexdigest()
+    assert find_object(found.uri) is not None
 
 
-def test_a_remote_object_is_downloaded_and_the_copy_removed(s3: S3InMemory, tmp_path: Path) -> None:
+def test_a_remote_object_is_downloaded_and_the_copy_removed(cloud: InMemory, tmp_path: Path) -> None:
     with local_copy("s3://notes/me/a b.wav", folder=tmp_path) as path:
         assert path.read_bytes() == b"sound"
         assert path.suffix == ".wav"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_remote_objects_that_change_or_vanish_are_unavailable(s3: S3InMemory) -> None:
+def test_remote_objects_that_change_or_vanish_are_unavailable(cloud: InMemory) -> None:
     found = only("s3://notes")
+    cloud.objects["me/a b.wav"] = b"other"
     with pytest.raises(SourceUnavailable, match="since it was listed"):
-        hash_object(replace(found, version="etag-4"))
-    s3.rm("notes/me/a b.wav")
-    with pytest.raises(SourceUnavailable):
         hash_object(found)
-    with pytest.raises(SourceUnavailable), local_copy(found.uri):
+    del cloud.objects["me/a b.wav"]
+    with pytest.raises(SourceUnavailable, match="no longer there"):
+        hash_object(found)
+    with pytest.raises(SourceUnavailable, match="no longer there"), local_copy(found.uri):
         pass
+    assert find_object(found.uri) is None
 
 
-def test_a_missing_bucket_is_the_users_to_mend(s3: S3InMemory) -> None:
-    with pytest.raises(BadSettings):
-        names("s3://nowhere")
+@pytest.mark.parametrize("fault", ["short", "lies"])
+def test_no_download_is_short_or_another_silently(cloud: InMemory, tmp_path: Path, fault: str) -> None:
+    found = only("s3://notes")
+    cloud.short, cloud.lies = int(fault == "short"), fault == "lies"
+    with pytest.raises(SourceUnavailable, match=r"bytes came|not what the bucket holds"):
+        hash_object(found)
+    with pytest.raises(SourceUnavailable), local_copy(found.uri, folder=tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(uri: str) -> None:
-        raise ImportError("Please install gcsfs to access Google Storage")
+def test_a_download_that_the_disk_takes_in_part_only_is_none(cloud: InMemory, tmp_path: Path) -> None:
+    cloud.objects["me/a.wav"] = bytes(5_000)
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, usual[1]))  # as on a full disk, what fits is written
+    try:
+        with pytest.raises(StorageFailed), local_copy("s3://notes/me/a.wav", folder=tmp_path):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert not list(tmp_path.iterdir())
 
-    monkeypatch.setattr(fsspec.core, "url_to_fs", refuse)
-    with pytest.raises(NotInstalled, match=r"pip install 'diarynotes\[gcs\]'"):
-        names("gs://notes")
+
+def test_an_oversized_remote_object_costs_two_reads(cloud: InMemory) -> None:
+    cloud.objects["me/a b.wav"] = os.urandom(9 << 20)
+    found = only("s3://notes")
+    cloud.asked = 0
+    assert hash_object(found, limit_bytes=1) != hash_object(found)
+    assert cloud.asked == (1 + 2) + (1 + 3)
+
+
+def test_a_passing_trouble_is_asked_about_again_and_no_other(cloud: InMemory) -> None:
+    cloud.troubles = [InterruptedError(), InterruptedError()]
+    assert only("s3://notes")
+    cloud.troubles, cloud.asked = [KeyError()], 0
+    with pytest.raises(SourceUnavailable, match="KeyError"):
+        names("s3://notes")
+    assert cloud.asked == 1
+
+
+def test_a_bucket_that_stops_answering_is_reported_with_what_came_before(cloud: InMemory) -> None:
+    cloud.objects = {f"me/{number}": b"" for number in range(9)}
+    problems: list[SourceUnavailable] = []
+    listing = list_objects("s3://notes", on_problem=problems.append)
+    found = [next(listing)]
+    cloud.troubles = [InterruptedError() for _ in range(9)]
+    found += listing
+    assert len(found) == 3
+    assert [problem.why for problem in problems] == ["the bucket cannot be reached or is busy"]
+
+
+def test_a_folder_that_is_an_object_too_is_both(cloud: InMemory) -> None:
+    cloud.objects = {"me": b"1", "me/a": b"2", "me.wav": b"3", "men/b": b"4"}
+    assert [found.uri for found in list_objects("s3://notes/me")] == ["s3://notes/me", "s3://notes/me/a"]
+    assert [found.uri for found in list_objects("s3://notes/me/")] == ["s3://notes/me/a"]
+
+
+def test_a_missing_bucket_is_the_users_to_mend(cloud: InMemory) -> None:
+    for source in ("s3://nowhere", "s3://nowhere/me/a.wav", "s3://notes/nobody", "s3://"):
+        with pytest.raises(BadSettings):
+            names(source)
+    with pytest.raises(SourceUnavailable, match="no such bucket"):
+        find_object("s3://nowhere/me/a.wav")
+
+
+def test_an_empty_bucket_is_no_problem(cloud: InMemory) -> None:
+    cloud.objects = {}
+    assert names("s3://notes") == []
+
+
+@pytest.mark.parametrize("scheme", ["gs", "s3", "az"])
+def test_a_missing_library_names_the_extra(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("gcsfs", "s3fs", "adlfs"):
+        monkeypatch.setitem(sys.modules, library, None)
+    connect(scheme, {"key": "of this test"})
+    extra = {"gs": "gcs", "s3": "s3", "az": "azure"}[scheme]
+    with pytest.raises(NotInstalled, match=rf"pip install 'diarynotes\[{extra}\]'"):
+        names(f"{scheme}://notes")
+    connect(scheme)
+
+
+def test_nobody_connects_to_an_unknown_kind_of_bucket() -> None:
+    with pytest.raises(BadSettings, match="known are gs, s3, az"):
+        connect("ftp")
+
+
+@pytest.mark.parametrize(
+    ("uri", "source", "owner"),
+    [
+        ("s3://notes/anna/2026/a.m4a", "s3://notes", "anna"),
+        ("s3://notes/in/anna/a.m4a", "s3://notes/in/", "anna"),
+        ("s3://notes/a.m4a", "s3://notes", "me"),
+        ("s3://notes/inbox/a.m4a", "s3://notes/in", "me"),
+        ("s3://notes//a.m4a", "s3://notes", "me"),
+        ("/bucket/anna/a.m4a", "/bucket", "anna"),
+        ("/bucket/anna/a.m4a", "file:///bucket/", "anna"),
+        ("/bucket/a.m4a", "/bucket", "me"),
+        ("file:///bucket/anna/a%FF.m4a", "/bucket", "anna"),
+        ("file:///bucket/a%FF.m4a", "file:///bucket", "me"),
+        ("file:///bucket/anna%FF/a.m4a", "/bucket", "me"),
+    ],
+)
+def test_the_first_folder_of_a_bucket_owns_what_is_below(uri: str, source: str, owner: str) -> None:
+    assert owner_of(uri, source, "me") == owner
