@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from diarynotes.diary.grounding import check_note, ground
-from diarynotes.models import DiaryNote, Draft, Mood, Segment, Sentence, Todo, Transcript
+from diarynotes.diary.grounding import check_note, ground_draft
+from diarynotes.models import DiaryNote, Draft, Finding, Mood, Segment, Sentence, Todo, Transcript
 
 SEGMENTS = (
     "We agreed on a budget of forty two thousand euros, not fifty.",
@@ -20,6 +20,11 @@ SAID = Transcript("t", "r", "fake", "fake", "en", tuple(Segment(0, 1, text) for 
 
 def draft(*body: Sentence, **parts: object) -> Draft:
     return Draft(**{"title": "Budget", "summary": "", "mood": Mood("neutral", 0.0), "body": body, **parts})  # type: ignore[arg-type]
+
+
+def ground(draft: Draft) -> tuple[Draft, tuple[Finding, ...]]:
+    grounded = ground_draft(draft, SAID)
+    return grounded.draft, grounded.findings
 
 
 @pytest.mark.parametrize(
@@ -37,7 +42,7 @@ def draft(*body: Sentence, **parts: object) -> Draft:
 )
 def test_what_was_said_stays_as_it_is(text: str, evidence: tuple[int, ...]) -> None:
     before = draft(Sentence(text, evidence))
-    assert ground(before, SAID) == (before, ())
+    assert ground(before) == (before, ())
 
 
 @pytest.mark.parametrize(
@@ -52,7 +57,7 @@ def test_what_was_said_stays_as_it_is(text: str, evidence: tuple[int, ...]) -> N
     ],
 )
 def test_what_was_not_said_is_dropped(sentence: Sentence, code: str) -> None:
-    grounded, findings = ground(draft(sentence), SAID)
+    grounded, findings = ground(draft(sentence))
     assert grounded.body == ()
     assert [finding.code for finding in findings] == [code]
 
@@ -63,17 +68,17 @@ def test_what_was_not_said_is_dropped(sentence: Sentence, code: str) -> None:
         (Sentence("I am going to quit.", (1,)), "negation"),
         (Sentence("It was sad, really.", (2,)), "negation"),
         (Sentence("I won't write to Marcus.", (1,)), "negation"),
-        (Sentence("Marcus deserves a letter, a long angry one, on Monday; I write.", (1,)), "doubtful"),
+        (Sentence("Marcus deserves a letter, a long angry one, on Monday; I write.", (1,)), "added"),
     ],
 )
 def test_what_is_in_doubt_is_flagged_and_stays(sentence: Sentence, code: str) -> None:
-    grounded, findings = ground(draft(sentence), SAID)
+    grounded, findings = ground(draft(sentence))
     assert grounded.body == (sentence,)
     assert [finding.code for finding in findings] == [code]
 
 
 def test_evidence_that_does_not_exist_is_taken_away() -> None:
-    grounded, _ = ground(draft(Sentence("It wasn't sad.", (2, 99, 2))), SAID)
+    grounded, _ = ground(draft(Sentence("It wasn't sad.", (2, 99, 2))))
     assert grounded.body[0].evidence == (2,)
 
 
@@ -84,7 +89,7 @@ def test_names_todos_and_questions_nobody_said_are_dropped() -> None:
         "todos": (Todo("Write to Marcus on Monday"), Todo("Pick up code 4493")),
         "questions": ("What about the yacht?",),
     }
-    grounded, findings = ground(draft(**parts), SAID)
+    grounded, findings = ground(draft(**parts))
     assert grounded.people == ("Marcus",)
     assert grounded.places == ()
     assert grounded.todos == (Todo("Write to Marcus on Monday"),)
@@ -93,14 +98,44 @@ def test_names_todos_and_questions_nobody_said_are_dropped() -> None:
 
 
 def test_a_number_in_the_title_that_nobody_said_is_flagged() -> None:
-    _, findings = ground(draft(title="50,000 euros", summary="42,000 euros"), SAID)
+    _, findings = ground(draft(title="50,000 euros", summary="42,000 euros"))
     assert [(finding.code, finding.where) for finding in findings] == [("wrong_number", "title")]
 
 
 def test_findings_hold_no_diary_text() -> None:
-    _, findings = ground(draft(Sentence("Secret weather in Spain.", (1,)), people=("Elena",)), SAID)
+    _, findings = ground(draft(Sentence("Secret weather in Spain.", (1,)), people=("Elena",)))
     assert len(findings) == 2
     assert not any(word in finding.message for finding in findings for word in ("Secret", "Spain", "Elena", "quit"))
+
+
+def test_names_beside_a_name_that_was_said_are_dropped() -> None:
+    parts = {"people": ("Marcus Weber",), "todos": (Todo("Write to Bettina on Monday"),)}
+    grounded, findings = ground(draft(**parts))
+    assert (grounded.people, grounded.todos) == ((), ())
+    assert [finding.code for finding in findings] == ["not_said", "not_said"]
+
+
+def test_a_date_that_no_words_carry_is_taken_from_its_todo() -> None:
+    todos = (Todo("Write to Marcus", date(2026, 6, 15)), Todo("Ask Marcus", date(2026, 6, 16)), Todo("Quit"))
+    grounded = ground_draft(draft(todos=todos), SAID, day=date(2026, 6, 10))
+    assert [todo.due for todo in grounded.draft.todos] == [date(2026, 6, 15), None, None]
+    assert [(finding.code, finding.where) for finding in grounded.findings] == [("wrong_date", "todos")]
+    assert ground_draft(draft(todos=todos), SAID).draft.todos == todos  # nothing tells without the memo's day
+
+
+def test_the_share_counts_the_sentences_that_stand_with_no_finding() -> None:
+    stands, flagged = Sentence("The pick up code is 4492.", (3,)), Sentence("It was sad.", (2,))
+    dropped = Sentence("The pick up code is 4493.", (3,))
+    grounded = ground_draft(draft(stands, flagged, dropped, stands), SAID)
+    assert grounded.share == 0.5
+    assert grounded.draft.body == (stands, flagged, stands)
+    assert ground_draft(draft(stands), SAID).share == 1.0
+    assert ground_draft(draft(), SAID).share is None
+
+
+def test_the_same_draft_gives_the_same_answer() -> None:
+    before = draft(Sentence("I won't write to Marcus at 9:30.", (1,)), title="50,000 euros", people=("Elena",))
+    assert ground_draft(before, SAID) == ground_draft(before, SAID)
 
 
 def test_a_note_is_told_to_be_empty_or_a_selection() -> None:
