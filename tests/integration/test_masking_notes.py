@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from diarynotes.diary import ground, open_writer
+from diarynotes.diary import ground_draft, open_writer
 from diarynotes.diary.masking import Mask, mask_transcript
 from diarynotes.models import Draft, Mood, Segment, Sentence, Transcript
 
@@ -44,7 +44,7 @@ def test_what_a_faithful_note_must_hold_survives(path: Path) -> None:
     plain, findings = private.unmask(copy_out(masked))
     assert plain == copy_out(transcript)
     assert findings == ()
-    assert ground(plain, transcript)[1] == ground(copy_out(transcript), transcript)[1]
+    assert ground_draft(plain, transcript).findings == ground_draft(copy_out(transcript), transcript).findings
 
 
 @needs_notes

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diarynotes.diary.masking import KINDS, Mask, mask_transcript
-from diarynotes.diary.masking.national_ids import COUNTRIES, _module
+from diarynotes.diary.masking.national_ids import COUNTRIES, _module, is_national_id
 from diarynotes.diary.masking.number_words import number_words
 from diarynotes.diary.masking.placeholders import find_placeholders, make_placeholder
 from diarynotes.models import Draft, Mood, Segment, Sentence, Todo, Transcript
@@ -306,3 +306,7 @@ def test_nothing_of_a_long_number_is_left_in_any_spacing(number: int, gaps: list
 def test_no_placeholder_is_seen_where_none_is() -> None:
     for text in ORDINARY:
         assert find_placeholders(text) == []
+
+
+def test_a_number_that_the_library_stumbles_over_is_no_id() -> None:
+    assert not is_national_id("411111111111111170")

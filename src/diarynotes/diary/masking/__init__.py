@@ -101,7 +101,8 @@ def _by_segment(texts: Sequence[str], claims: Claims) -> Iterable[tuple[str, lis
             hit = rest.pop()
             if hit.end <= start:  # nothing of it stands in an empty segment
                 continue
-            hit = replace(hit, start=max(hit.start, start))
+            if hit.start < start:
+                hit = replace(hit, start=start)
             mine.append(replace(hit, start=hit.start - start, end=min(hit.end, end) - start))
             if hit.end > end + 1:  # the sign between two segments belongs to neither
                 rest.append(replace(hit, start=end + 1, key=f"{hit.key}\n{hit.end - end}"))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from diarynotes.diary.masking.number_words import number_pattern
+from diarynotes.diary.masking.number_words import number_pattern, words_pattern
 from diarynotes.diary.masking.spans import Hit
 
 _STREETS = (
@@ -41,8 +41,9 @@ _BOX = re.compile(
     r"\b(?:p\.?\s?o\.?\s?box|postfach|boîte postale|apartado(?: postal| de correos)?)\s{1,4}\d[\d ]*\d\b", re.IGNORECASE
 )
 _CAPITALS = r"[A-Z][\w'’-]+(?:\s[A-Z][\w'’-]+){0,2}"
+_LIVING = "live lives living lived moved moving staying reside resides"
 _LIVES = re.compile(
-    rf"\b(?i:lives?|living|lived|moved|moving|address is|staying|resides?)\s{{1,4}}(?:(?:on|at|in|to)\s)?"
+    rf"(?i:{words_pattern(tuple(_LIVING.split()))}|\baddress is)\s{{1,4}}(?:(?:on|at|in|to)\s)?"
     rf"(?P<street>(?:[A-Z][\w'’-]+\s){{1,3}}"
     r"(?:Street|Avenue|Road|Lane|Boulevard|Drive|Court|Crescent|Terrace|Close|Mews|Grove)\b"
     rf"|\d{{1,4}}[a-z]?\s{_CAPITALS})"
@@ -55,13 +56,17 @@ _GERMAN_STREET = (
 )
 _ONLY_IN_GERMAN = "|weg|ring|damm|ufer|chaussee|steig|pfad"
 """Elsewhere "Spring 12" and "Bring 3" would end like a street."""
+_FRENCH_KINDS = "rue avenue boulevard place impasse chemin allée quai route cours square passage"
 _FRENCH_STREET = (
-    r"(?i:rue|avenue|boulevard|place|impasse|chemin|allée|quai|route|cours|square|passage)\s{1,4}"
+    rf"(?i:{words_pattern(tuple(_FRENCH_KINDS.split()))})"
+    r"\s{1,4}"
     r"(?:(?:de\s{1,4}la|de\s{1,4}l['’]|des?|du|d['’]|la|le|les)\s{0,4})?{letter}[\w'’-]{0,40}"
     r"(?:[\s-](?:(?:de|du|des|la)\s)?[A-ZÀ-Ý][\w'’-]{0,40}){0,3}"
 )
+_SPANISH_KINDS = "calle avenida avda plaza paseo carrera camino"
 _SPANISH_STREET = (
-    r"(?:(?i:calle|avenida|avda\.?|plaza|paseo|carrera|camino)\s{1,4}|c/\s{0,4})"
+    rf"(?:(?i:{words_pattern(tuple(_SPANISH_KINDS.split()))}|avda\.)"
+    r"\s{1,4}|c/\s{0,4})"
     r"(?:(?:de\s{1,4}los|de\s{1,4}las|de\s{1,4}la|del|de|la|los|las)\s{1,4})?"
     r"{letter}[\w'’-]{0,40}(?:\s(?:(?:de|del|la)\s)?[A-ZÁÉÍÓÚÑ][\w'’-]{0,40}){0,3}"
 )
@@ -111,10 +116,10 @@ def _english(language: str) -> re.Pattern[str]:
     number = rf"(?:\d{{1,5}}(?:\s?[a-cA-C]\b)?|{word}(?:[ -](?:hundred|{word})){{0,3}})"
     name = rf"(?!(?i:{word})){_NAME_EN}"
     unit = _UNIT.replace("{number}", word)
-    kinds = "|".join(_STREETS.split())
+    kinds = words_pattern(tuple(_STREETS.split()))
     return re.compile(
         rf"(?<![\w.,:$€£-])(?i:(?P<number>{number})),?\s(?P<name>{name}(?:\s{name}){{0,2}}?)\s"
-        rf"(?:(?P<kind>(?i:{kinds}))\b|(?P<short>{_SHORT}))(?:\s[NSEW]{{1,2}}\b)?(?i:{unit}){_TAIL}"
+        rf"(?:(?P<kind>(?i:{kinds}))|(?P<short>{_SHORT}))(?:\s[NSEW]{{1,2}}\b)?(?i:{unit}){_TAIL}"
     )
 
 

@@ -45,7 +45,7 @@ _DOMAIN = (
     rf"{_DOT}(?:{_ENDS})(?:{_DOT}(?:{_ENDS}))?\b"
 )
 _WRITTEN_EMAIL = re.compile(r"[\w.+%'-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}\b")
-_ANCHOR = re.compile(rf"(?<=[\w.])(?P<at>{_AT})(?P<domain>{_DOMAIN})", re.IGNORECASE)
+_ANCHOR = re.compile(rf"(?=[\s@(\[])(?<=[\w.])(?P<at>{_AT})(?P<domain>{_DOMAIN})", re.IGNORECASE)
 _PATH = r"(?:\s{1,4}slash\s{1,4}[\w-]+|/[^\s\[\]]*)*"
 _SLASH = r"\s{1,4}(?:forward )?slash"
 _SCHEME = rf"(?:h\s?t\s?t\s?p\s?s?\s{{1,4}}(?:colon|doppelpunkt){_SLASH}{_SLASH}\s{{1,4}})"
@@ -59,6 +59,11 @@ _URL = re.compile(
     rf"|\b(?:(?!(?:the|a|an|this|my|your|every)\b)[^\W_][\w-]{{0,62}}){_SPOKEN_DOT}(?:{_LABEL}{_SPOKEN_DOT})?(?:{_PLAIN_ENDS})\b{_PATH}",
     re.IGNORECASE,
 )
+_URL_SIGN = re.compile(
+    r"(?=[:.wtdc\s])(?:://|\.\w|w\.?\s{0,4}w\.?\s{0,4}w|triple|dreimal|double|colon|doppelpunkt|\s(?:dot|punkt|point|punto)\s)",
+    re.IGNORECASE,
+)
+"""One of these is in every URL, and none in most memos, which then need no closer look."""
 _IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)")
 _IPV6 = re.compile(
     r"(?<![\w:.])(?=[0-9a-f:.]*:[0-9a-f]*:)[0-9a-f:]{2,39}(?:\d{1,3}(?:\.\d{1,3}){3})?(?![\w:])", re.IGNORECASE
@@ -82,11 +87,12 @@ _MOST_WORDS = 10
 
 def find_internet(text: str, *, language: str) -> Iterator[Hit]:
     """Emails, URLs and IP addresses, emails first."""
-    written = [Hit(*match.span(), "EMAIL", match[0].casefold()) for match in _WRITTEN_EMAIL.finditer(text)]
+    emails = _WRITTEN_EMAIL.finditer(text) if "@" in text else ()
+    written = [Hit(*match.span(), "EMAIL", match[0].casefold()) for match in emails]
     yield from written
     yield from _spoken_emails(text, language, known={hit.end for hit in written})
     yield from _ips(text, language)
-    for match in _URL.finditer(text):
+    for match in _URL.finditer(text) if _URL_SIGN.search(text) else ():
         words = match[0].rstrip(".,;:!?)'\"")
         yield Hit(match.start(), match.start() + len(words), "URL", _fold_domain(words))
 
@@ -152,7 +158,7 @@ def _reach_cue(words: list[tuple[int, str]], place: int) -> int:
 
 
 def _ips(text: str, language: str) -> Iterator[Hit]:
-    for pattern in (_IPV4, _IPV6):
+    for pattern in (_IPV4, _IPV6) if ":" in text else (_IPV4,):
         for match in pattern.finditer(text):
             words = match[0]
             if _is_ip(words):

@@ -71,11 +71,7 @@ class _Unmasking:
         self._findings: list[Finding] = []
 
     def run(self, draft: Draft) -> tuple[Draft, tuple[Finding, ...]]:
-        kept = [(number, sentence) for number, sentence in enumerate(draft.body) if self._is_known(sentence.text)]
-        for number in sorted({*range(len(draft.body))} - {number for number, _ in kept}):
-            self._report_unknown(f"body {number}")
-        self._count_lost([sentence for _, sentence in kept])
-        body = tuple(replace(sentence, text=self._fill(sentence.text)) for _, sentence in kept)
+        body = self._restore_body(draft.body)
         unmasked = replace(
             draft,
             title=self._restore_title(draft.title, body),
@@ -89,6 +85,27 @@ class _Unmasking:
         )
         return unmasked, tuple(self._findings)
 
+    def _restore_body(self, body: tuple[Sentence, ...]) -> tuple[Sentence, ...]:
+        restored: list[Sentence] = []
+        lost = 0
+        for number, sentence in enumerate(body):
+            found = find_placeholders(sentence.text)
+            if any(self._value(placeholder) is None for *_, placeholder in found):
+                self._report_unknown(f"body {number}")
+                continue
+            lost += self._has_lost(sentence, [placeholder for *_, placeholder in found])
+            restored.append(replace(sentence, text=self._put_back(sentence.text, found)))
+        if lost:
+            message = f"{lost} sentences leave out a masked name or number that was said there."
+            self._findings.append(Finding("lost_placeholder", "info", "body", message))
+        return tuple(restored)
+
+    def _has_lost(self, sentence: Sentence, placeholders: Sequence[str]) -> bool:
+        """Whether a sentence holds none of the private things of its evidence."""
+        evidence = {number for number in sentence.evidence if 0 <= number < len(self._segments)}
+        said = {base_form(name) for number in evidence for name in self._segments[number]}
+        return bool(said) and said.isdisjoint(map(base_form, placeholders))
+
     def _value(self, placeholder: str) -> str | None:
         """Its words; a way of writing that was never given out is the same thing, so its first way will do."""
         return self._values.get(placeholder, self._values.get(base_form(placeholder)))
@@ -98,8 +115,11 @@ class _Unmasking:
 
     def _fill(self, text: str) -> str:
         """The text with its placeholders replaced; unknown ones fall out."""
+        return self._put_back(text, find_placeholders(text))
+
+    def _put_back(self, text: str, found: Sequence[tuple[int, int, str]]) -> str:
         parts, end = [], 0
-        for start, stop, placeholder in find_placeholders(text):
+        for start, stop, placeholder in found:
             parts += [text[end:start], self._value(placeholder) or ""]
             end = stop
         return "".join([*parts, text[end:]])
@@ -131,14 +151,3 @@ class _Unmasking:
     def _report_unknown(self, where: str) -> None:
         message = f"{where.capitalize()} held a placeholder that stands for nothing that was said; dropped."
         self._findings.append(Finding("unknown_placeholder", "warning", where, message))
-
-    def _count_lost(self, body: Sequence[Sentence]) -> None:
-        lost = 0
-        for sentence in body:
-            evidence = {number for number in sentence.evidence if 0 <= number < len(self._segments)}
-            said = {base_form(name) for number in evidence for name in self._segments[number]}
-            told = {base_form(name) for *_, name in find_placeholders(sentence.text)}
-            lost += bool(said) and not said & told
-        if lost:
-            message = f"{lost} sentences leave out a masked name or number that was said there."
-            self._findings.append(Finding("lost_placeholder", "info", "body", message))

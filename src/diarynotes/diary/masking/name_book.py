@@ -9,8 +9,8 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from diarynotes.diary.lists import doubtful_names, given_names, toponyms
 from diarynotes.diary.masking.spans import Hit
@@ -34,12 +34,13 @@ _OTHER_CAPITALS = frozenset(
     "american british internet montag dienstag mittwoch donnerstag freitag samstag sonntag".split()
 )
 _NO_NAMES = _OTHER_CAPITALS | STOPWORDS | frozenset(WEEKDAYS) | frozenset(MONTHS) | _PARENTS | _TITLES
+_NO_PART = _NO_NAMES | _PARTICLES
+"""What is no name of its own, though it may stand in one."""
 _LEAST_FUZZY = 5
 """Letters from which a name is known again with one of them wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """A word of the text: where it stands, its key, and whether it begins with a capital."""
 
     start: int
@@ -50,12 +51,15 @@ class Word:
 
 def read_words(text: str) -> list[Word]:
     """The words of a text without figures; apostrophes and hyphens part them, accents set apart belong to them."""
-    return [Word(*match.span(), fold_name(match[0]), match[0][0].isupper()) for match in _WORD.finditer(text)]
+    return [
+        Word(match.start(), match.end(), fold_name(word := match[0]), word[0].isupper())
+        for match in _WORD.finditer(text)
+    ]
 
 
 def fold_name(word: str) -> str:
     """The same for every case of a word and both ways of setting an accent."""
-    return unicodedata.normalize("NFC", word).casefold()
+    return word.lower() if word.isascii() else unicodedata.normalize("NFC", word).casefold()
 
 
 class NameBook:
@@ -77,7 +81,7 @@ class NameBook:
         keys = tuple(fold_name(match) for match in _WORD.findall(name))
         self.add(keys, any_case=True)
         for key in keys:
-            is_sure = key not in STOPWORDS | doubtful_names()
+            is_sure = key not in STOPWORDS and key not in doubtful_names()
             if len(keys) > 1 and key not in _PARTICLES and len(key) > 1 and (is_sure or self._is_cased):
                 self.add((key,), any_case=is_sure)
             if len(key) >= _LEAST_FUZZY:
@@ -94,7 +98,7 @@ class NameBook:
             return
         self.add(keys, any_case=False)
         for key in keys:
-            if key not in _PARTICLES | _NO_NAMES and len(key) > 1:
+            if key not in _NO_PART and len(key) > 1:
                 self.add((key,), any_case=False)
 
     def add_given(self, keys: Iterable[str]) -> None:
@@ -105,18 +109,18 @@ class NameBook:
 
     def find(self, text: str, words: Sequence[Word], *, fuzzy: bool) -> Iterator[Hit]:
         """Every place where one of the names is said, the longest first."""
-        place = 0
-        while place < len(words):
-            length, cut = self._match(text, words, place) if self._may_begin(words[place].key) else (0, 0)
+        begins = self._names.keys() | {f"{first}s" for first in self._names}
+        end = 0
+        for place, word in enumerate(words):
+            if place < end:
+                continue
+            length, cut = self._match(text, words, place) if word.key in begins else (0, 0)
             if length:
-                key = " ".join(word.key for word in words[place : place + length])
-                yield Hit(words[place].start, words[place + length - 1].end - cut, "PERSON", key[: len(key) - cut])
-            elif fuzzy and (base := self._near_name(words[place])):
-                yield Hit(words[place].start, words[place].end, "PERSON", base)
-            place += length or 1
-
-    def _may_begin(self, key: str) -> bool:
-        return key in self._names or (key[-1] == "s" and key[:-1] in self._names)
+                end = place + length
+                key = " ".join(said.key for said in words[place:end])
+                yield Hit(word.start, words[end - 1].end - cut, "PERSON", key[: len(key) - cut])
+            elif fuzzy and (base := self._near_name(word)):
+                yield Hit(word.start, word.end, "PERSON", base)
 
     def _match(self, text: str, words: Sequence[Word], place: int) -> tuple[int, int]:
         """How many words of a name begin here, and how many letters of the last are an ending ("Annas")."""

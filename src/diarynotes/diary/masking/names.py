@@ -9,9 +9,11 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 from diarynotes.diary.lists import doubtful_names, given_names
 from diarynotes.diary.masking.name_book import NameBook, Word, fold_name, read_words
+from diarynotes.diary.masking.number_words import words_pattern
 from diarynotes.diary.masking.spans import Hit
 from diarynotes.diary.people import find_people
 from diarynotes.diary.tokens import read_tokens
@@ -36,7 +38,7 @@ _TITLE_CUES = (
     r"dr\.?|doctor|prof\.?|professor|mr\.?|mrs\.?|ms\.?|miss|herrn?|frau|doktor|monsieur|madame|mme\.?|mlle\.?"
     r"|docteur|señora?|sra?\.|doctora|don|doña|sir|captain|officer"
 )
-_KIN_CUES = rf"(?:{_OWNER})\s{{1,4}}(?:\w+\s)?(?:{_KIN})(?:\s(?:is\s)?(?:called|named))?,?"
+_KIN_CUES = rf"{words_pattern(tuple(_OWNER.split('|')))}\s{{1,4}}(?:\w+\s)?(?:{_KIN})(?:\s(?:is\s)?(?:called|named))?,?"
 _NAMING_CUES = (
     r"my name is|my name's|i am called|name is|named|dear|signed|regards,?|mein name ist|ich heiße|heißt|namens"
     r"|lieber|liebe|je m['’]appelle|s['’]appelle|mon nom est|cher|chère|me llamo|se llama|mi nombre es|querido"
@@ -48,8 +50,18 @@ _DEEDS = (
     "|sent|paid|saw|knew|found|felt|thought|laughed|cried|smiled|wants|thinks|says|knows|loves|hates|helped|stayed"
     "|called|moved|arrived|didn't|doesn't|won't|hasn't"
 )
+
+
+def _cue(cue: str, begins: str) -> re.Pattern[str]:
+    """A name behind a cue; the letters that the words of `begins` begin with spare most of a text the list of cues."""
+    letters = "".join(sorted({word[0] for word in begins.split("|")}))
+    return re.compile(rf"(?i:\b(?=[{letters}])(?:{cue}))\s{{1,4}}{_FULL}")
+
+
 _CUES = (
-    *(re.compile(rf"(?i:\b(?:{cue}))\s{{1,4}}{_FULL}") for cue in (_TITLE_CUES, _KIN_CUES, _NAMING_CUES)),
+    _cue(_TITLE_CUES, begins=_TITLE_CUES),
+    _cue(_KIN_CUES, begins=_OWNER),
+    _cue(_NAMING_CUES, begins=_NAMING_CUES),
     # in the middle of an English sentence only people do such things, or have things, or things are done for them
     re.compile(rf"(?<=[a-z,] ){_FULL}(?= (?:{_DEEDS})\b)"),
     re.compile(rf"(?<=[a-z,] ){_FULL}(?=['’]s [a-z])"),
@@ -102,7 +114,7 @@ def _find_english(
     start, first = 0, 0
     for part in texts:
         end = start + len(part)
-        stop = bisect_left(words, end, lo=first, key=lambda word: word.start)
+        stop = bisect_left(words, end, lo=first, key=attrgetter("start"))
         mine, first = words[first:stop], stop
         if any(map(_may_be_name if is_cased else _may_be_uncased_name, mine)):
             for name in find_people([read_tokens(part)], cased=is_cased):

@@ -47,9 +47,9 @@ class _Number(Protocol):
 def is_national_id(number: str) -> bool:
     """Whether figures and capitals without spaces are a number of one of `COUNTRIES`, its checksum included."""
     if number.isdecimal():
-        return any(_module(name).is_valid(number) for name in _FIGURES.get(len(number), ()))
+        return any(_is_valid(name, number) for name in _FIGURES.get(len(number), ()))
     forms = (name for name, form in _LETTERED.items() if re.fullmatch(form, number))
-    return bool(_WITHOUT_CHECKSUM.fullmatch(number)) or any(_module(name).is_valid(number) for name in forms)
+    return bool(_WITHOUT_CHECKSUM.fullmatch(number)) or any(_is_valid(name, number) for name in forms)
 
 
 def is_card(figures: str) -> bool:
@@ -67,6 +67,13 @@ def iban_length(number: str) -> int:
         if iban.is_valid(number[:length], check_country=False):
             return length
     return 0
+
+
+def _is_valid(name: str, number: str) -> bool:
+    try:
+        return _module(name).is_valid(number)
+    except LookupError:  # cn.ric looks a county up that its own list names no district of
+        return False
 
 
 @cache

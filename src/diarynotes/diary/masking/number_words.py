@@ -47,16 +47,20 @@ def number_words(language: str) -> dict[str, str]:
 @cache
 def number_pattern(language: str) -> str:
     """A pattern for one number in words, the longest first; to be matched without regard to case."""
-    words = number_words(language)
-    # the look ahead spares most words of a text the walk into the branches
-    first = "".join(sorted({word[0] for word in words} | {word[0].upper() for word in words}))
-    return rf"\b(?=[{first}])(?:{_branch(list(words))})\b"
+    return words_pattern(tuple(number_words(language)))
 
 
 @cache
 def double_pattern() -> str:
     """A pattern for "double" and its like."""
-    return r"\b(?:" + "|".join(_DOUBLES) + r")\b"
+    return words_pattern(tuple(_DOUBLES))
+
+
+def words_pattern(words: tuple[str, ...]) -> str:
+    """A pattern for one of many words in small letters, the longest first; to be matched without regard to case."""
+    # the look ahead spares most words of a text the walk into the branches
+    first = "".join(sorted({word[0] for word in words} | {word[0].upper() for word in words}))
+    return rf"\b(?=[{first}])(?:{_branch(list(words))})\b"
 
 
 def read_number(words: str, language: str) -> str:

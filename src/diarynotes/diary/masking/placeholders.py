@@ -17,13 +17,17 @@ LITERAL = "TEXT"
 _KIND = "|".join((*KINDS, LITERAL))
 _NUMBER = r"(?P<{0}n>\d{{1,6}})(?P<{0}form>[A-Z]{{0,2}})"
 _FORM = re.compile(
+    # with one of these it begins; looking for them first spares most of a text the branches
+    r"(?=[\\\[<{【]|(?<![A-Za-z0-9])(?i:[PECIAUNT]))(?:"
     # in brackets of any kind nearly anything between word and number will do
     rf"(?P<esc>\\)?[\[<{{【]\s*(?i:(?P<b>{_KIND})(?:\\?[_\s:#-])*{_NUMBER.format('b')})\s*"
     r"(?(esc)\\[\]>}】]|(?:[\]>}】]|(?![A-Za-z0-9])))"
     # without them an underscore must say that this is no ordinary word, or capitals
     rf"|(?<![A-Za-z0-9])(?i:(?P<u>{_KIND})\\?_\s?{_NUMBER.format('u')})(?:\\?\]|(?![A-Z0-9]))"
-    rf"|(?<![A-Za-z0-9_])(?P<s>{_KIND})[ -]?{_NUMBER.format('s')}(?![A-Za-z0-9])"
+    rf"|(?<![A-Za-z0-9_])(?P<s>{_KIND})[ -]?{_NUMBER.format('s')}(?![A-Za-z0-9]))"
 )
+
+_VARIANT = re.compile(r"(?<=\d)[A-Z]+(?=\]$)")
 
 
 def make_placeholder(kind: str, number: int, variant: int) -> str:
@@ -42,7 +46,7 @@ def find_placeholders(text: str) -> list[tuple[int, int, str]]:
 
 def base_form(placeholder: str) -> str:
     """The placeholder of the same thing as it was first written."""
-    return re.sub(r"(?<=\d)[A-Z]+(?=\]$)", "", placeholder)
+    return _VARIANT.sub("", placeholder)
 
 
 def kind_of(placeholder: str) -> str:

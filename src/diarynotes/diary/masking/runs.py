@@ -10,15 +10,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from diarynotes.diary.masking.number_words import PLUS, double_pattern, number_pattern, read_double, read_number
+from diarynotes.diary.masking.number_words import (
+    PLUS,
+    double_pattern,
+    number_pattern,
+    read_double,
+    read_number,
+    words_pattern,
+)
 from diarynotes.diary.masking.spans import Claims
 
-_MONTH = (
-    r"(?:january|february|march|april|may|june|july|august|september|october|november|december"
-    r"|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|januar|februar|märz|mai|juni|juli|oktober|dezember"
-    r"|janvier|février|mars|avril|juin|juillet|août|septembre|octobre|novembre|décembre"
-    r"|enero|febrero|marzo|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre)\b\.?"
+_MONTHS = (
+    "january february march april may june july august september october november december "
+    "jan feb mar apr jun jul aug sep sept oct nov dec januar februar märz mai juni juli oktober dezember "
+    "janvier février mars avril juin juillet août septembre octobre novembre décembre "
+    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"
 )
+_MONTH = rf"{words_pattern(tuple(_MONTHS.split()))}\.?"
 _UNIT = (
     r"(?:euros?|eur|dollars?|usd|pounds?|quid|pence|cents?|francs?|bucks|kronor|percent|per cent|prozent|pour cent"
     r"|hundred|thousand|million|billion|grand|tausend|millionen|mille|millions|mil|millones|hundert|cien"
@@ -36,7 +44,7 @@ _ORDINARY = "|".join(
         rf"(?<![\d+])\d+(?:[., ]\d{{3}})*(?:[.,]\d+)?\s?(?:[$€£¥%°]|{_UNIT})",
     )
 )
-_MONTH_FIRST = rf"\b(?=[jfmasond]){_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+(?:19|20)\d\d\b)?"
+_MONTH_FIRST = rf"{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+(?:19|20)\d\d\b)?"
 _GAP = re.compile(
     r"[\s,.\-–—/()]{0,5}(?:\b(?:um+|uh+m*|er+m?|äh+m?|euh|eh)\b[\s,.]{1,3})?", re.IGNORECASE
 )  # fmt: skip
@@ -120,7 +128,8 @@ def _plain(figures: str) -> str:
 def _pattern(language: str) -> re.Pattern[str]:
     word = number_pattern(language)
     return re.compile(
+        r"(?=[\d$€£¥+]|\b\w)(?:"  # within a word nothing begins, so that the branches need not be tried there
         rf"(?P<ordinary>(?:(?=[\d$€£¥])(?:{_ORDINARY})|{_MONTH_FIRST}))|(?P<plus>{PLUS})|(?P<double>{double_pattern()})[\s-]+(?P<once>\d|{word})"
-        rf"|(?P<figures>\d+)|(?P<word>{word})",
+        rf"|(?P<figures>\d+)|(?P<word>{word}))",
         re.IGNORECASE,
     )

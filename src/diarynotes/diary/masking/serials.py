@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from functools import cache
 
 from diarynotes.diary.masking.national_ids import iban_length, is_national_id
-from diarynotes.diary.masking.number_words import double_pattern, number_pattern, read_double, read_number
+from diarynotes.diary.masking.number_words import (
+    double_pattern,
+    number_pattern,
+    read_double,
+    read_number,
+    words_pattern,
+)
 from diarynotes.diary.masking.spans import Claims, Hit
 
 _GAP = re.compile(r"[\s,.\-–/]{0,4}")
@@ -94,7 +100,8 @@ def _pattern(language: str) -> re.Pattern[str]:
     """Number words, spelled letters, and blocks: figures with or without letters, and single or short capitals."""
     word = number_pattern(language)
     return re.compile(
+        r"\b(?=\w)(?:"  # all begin where a word does
         rf"(?i:(?P<double>{double_pattern()})[\s-]+(?P<once>[a-z0-9]\b|{word})|(?P<word>{word})"
-        rf"|\b(?P<spelled>{'|'.join(_SPELLED)})\b)"
-        r"|\b(?P<block>(?:[A-Za-z]{0,6}\d[A-Za-z0-9]{0,33}|[A-Z]{1,6}|[a-z]))\b(?!['’])"
+        rf"|(?P<spelled>{words_pattern(tuple(_SPELLED))}))"
+        r"|(?P<block>(?:[A-Za-z]{0,6}\d[A-Za-z0-9]{0,33}|[A-Z]{1,6}|[a-z]))\b(?!['’]))"
     )
