@@ -52,7 +52,10 @@ def _calculate(usage: Usage) -> PriceCalculation | None:
 
     try:
         counts = genai_prices.Usage(
-            input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, audio_seconds=usage.seconds
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cache_read_tokens=usage.cached_tokens,
+            audio_seconds=usage.seconds,
         )
         return genai_prices.calc_price(counts, usage.model, provider_id=usage.provider)
     except (LookupError, ValueError):  # no such provider or model; a count that is no count

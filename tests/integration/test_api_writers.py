@@ -26,7 +26,7 @@ from diarynotes.diary.api_writer import ApiWriter
 from diarynotes.diary.note_shape import NoteShape, schema_of
 from diarynotes.diary.numbered import number_lines
 from diarynotes.diary.prompt import ask_for_note
-from diarynotes.diary.remedies import remedy_for
+from diarynotes.diary.remedies import fault_of
 from diarynotes.errors import WriterFailed
 from diarynotes.models import Segment, Todo, Transcript, Usage
 from tests.integration import vendor_server as vs
@@ -427,7 +427,10 @@ def test_a_server_says_how_long_to_wait(kind: str, vendor: Any, opened: Any) -> 
     dates = {"date": "Sat, 21 Nov 2026 10:00:00 GMT", "retry_after": "Sat, 21 Nov 2026 10:01:30 GMT"}
     vendor.answers = [vs.as_json({}, 429, retry_after="7.5"), vs.as_json({}, 503, **dates), vs.as_json({}, 429)]
     writer = opened(kind, vendor.url)
-    assert [remedy_for(failing(writer)).cool_down_s for _ in range(3)] == [7.5, 90.0, 20.0]
+    failures = [failing(writer) for _ in range(3)]
+    assert [error.retry_after_s for error in failures] == [7.5, 90.0, None]
+    faults = [fault_of(error) for error in failures]
+    assert [(fault.cool_down_s, fault.at_once) for fault in faults if fault] == [(30, False), (90, True), (30, False)]
 
 
 BAD_ANSWERS: dict[str, tuple[str, Any, str]] = {
@@ -443,14 +446,14 @@ BAD_ANSWERS: dict[str, tuple[str, Any, str]] = {
     "a refusal": ("openai", vs.openai_says(None, refusal="I cannot write about tomatoes"), "refusal"),
     "a filter": ("openai", vs.openai_says("", finish="content_filter"), "refusal"),
     "cut by length": ("openai", vs.openai_says("{", finish="length"), "bad_output"),
-    "cut on the way": ("openai", vs.Answer(vs.openai_says(vs.NOTE).body, cut=True), "unavailable"),
+    "cut on the way": ("openai", vs.Answer(vs.openai_says(vs.NOTE).body, cut=True), "broken_off"),
     "huge": ("openai", vs.Answer(b" " * (9 * 2**20), 200, {"content-type": "application/json"}), "bad_output"),
     "packed": ("openai", vs.Answer(gzip.compress(b" " * 10**7), 200, {"content-encoding": "gzip"}), "bad_output"),
     "claude refuses": ("anthropic", vs.anthropic_says("no", stop="refusal"), "refusal"),
     "claude is cut": ("anthropic", vs.anthropic_says("{", stop="max_tokens"), "bad_output"),
     "claude is full": ("anthropic", vs.anthropic_says("", stop="model_context_window_exceeded"), "context_too_long"),
     "claude is a page": ("anthropic", vs.Answer(b"<html/>", 200, {"content-type": "text/html"}), "bad_output"),
-    "claude is cut off": ("anthropic", vs.Answer(vs.anthropic_says(vs.NOTE).body, cut=True), "unavailable"),
+    "claude is cut off": ("anthropic", vs.Answer(vs.anthropic_says(vs.NOTE).body, cut=True), "broken_off"),
 }
 
 

@@ -1,4 +1,7 @@
-"""A server on this machine that answers as model vendors do, well or badly, and remembers what it was sent."""
+"""A server on this machine that answers as model vendors do, well or badly, and remembers what it was sent.
+
+How strict the vendors themselves are with what they are sent, and how they say no, is in `vendor_wire`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import httpcore2
+import pytest
+
+from diarynotes.diary import wire
 
 NOTE: dict[str, Any] = {
     "body": [{"text": "I planted twelve tomatoes with Anna.", "segments": [0]}],
@@ -35,7 +43,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is sent back; `drip_s` is waited before every byte, `cut` ends the connection in the middle of the body."""
+    """What is sent back; `drip_s` is waited before every byte, `cut` ends the connection in the middle of the body.
+
+    `hang_up` ends it without a word.
+    """
 
     body: bytes = b""
     status: int = 200
@@ -43,6 +54,7 @@ class Answer:
     drip_s: float = 0.0
     cut: bool = False
     drip_headers: bool = False
+    hang_up: bool = False
 
 
 @dataclass
@@ -57,6 +69,26 @@ class Vendor:
         self.seen.append(seen)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return answer if isinstance(answer, Answer) else answer(seen)
+
+
+@contextmanager
+def rerouted(ways: Mapping[str, Vendor | None]) -> Iterator[None]:
+    """Whoever asks for one of these hosts over HTTPS reaches a server of ours, in the clear; None refuses connections.
+
+    So a writer is used with the address and by the rules of the vendor itself; nobody else can be reached meanwhile.
+    """
+    connect = wire._TimedNetwork.connect_tcp
+
+    def lead(self: Any, host: str, port: int, *given: Any, **named: Any) -> httpcore2.NetworkStream:
+        vendor = ways.get(host)
+        if vendor is None:
+            raise httpcore2.ConnectError("connection refused")
+        return connect(self, "127.0.0.1", int(vendor.url.rpartition(":")[2]), *given, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wire._TimedNetwork, "connect_tcp", lead)
+        patch.setattr(wire._TimedStream, "start_tls", lambda self, *_, **__: self)
+        yield
 
 
 def openai_says(
@@ -126,6 +158,9 @@ def serve(tls: ssl.SSLContext | None = None) -> Iterator[Vendor]:
         do_GET = do_POST  # noqa: N815 what a redirect turns into
 
         def _send(self, answer: Answer) -> None:
+            if answer.hang_up:
+                self.close_connection = True
+                return
             lines = [f"HTTP/1.1 {answer.status} Answer"]
             lines += [f"{name}: {value}" for name, value in answer.headers.items()]
             head = "\r\n".join([*lines, f"content-length: {len(answer.body)}", "", ""]).encode()

@@ -104,6 +104,7 @@ def test_note_as_json_is_the_contract() -> None:
         "writer": "scripted",
         "model": "lines",
         "degraded": False,
+        "grounded_share": 1.0,
         "findings": [],
     }
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from diarynotes.diary import write_note
 from diarynotes.diary.extractive import Backend, drop_repeats
+from diarynotes.diary.figures import read_numbers
 from diarynotes.models import DiaryNote, Draft, Segment, Sentence, Transcript
 
 DAY = date(2026, 6, 10)  # a Wednesday
@@ -286,3 +287,9 @@ def test_it_never_fails_and_points_only_at_what_exists(texts: list[str], languag
     assert all(0 <= number < len(texts) for sentence in note.draft.body for number in sentence.evidence)
     dropped = ("no_evidence", "wrong_number", "not_said")
     assert not [it for it in note.findings if it.code in dropped and it.where.startswith("body ")]
+
+
+def test_a_title_does_not_end_within_a_number() -> None:
+    draft = write("I sold the boat to Leo for two hundred and forty pounds on the pier.")
+    assert not draft.title.endswith("two")
+    assert read_numbers(draft.title, joined=False) <= {"240"}

@@ -7,9 +7,12 @@ from datetime import date
 
 import pytest
 
-from diarynotes.diary.language_model import Limits, PaidParts, Reply, Shape, write_draft
+from diarynotes.calls import KeptAnswer
+from diarynotes.diary.caller import DirectCaller, Line, Question
+from diarynotes.diary.language_model import Limits, Reply, Shape, write_draft
 from diarynotes.diary.note_shape import HeadShape, MoodShape, NoteShape, SentenceShape
 from diarynotes.diary.prompt import Message
+from diarynotes.diary.remedies import AnswerCut
 from diarynotes.errors import BadSettings, WriterFailed
 from diarynotes.models import Draft, Segment, Transcript, Usage
 
@@ -42,8 +45,9 @@ class Model:
         return Reply(NoteShape(body=body, title="Part", summary="Some.", mood=MOOD).model_dump_json(), usage)
 
 
-def write(model: Callable[..., Reply], count: int, paid: PaidParts | None = None, limits: Limits = SMALL) -> Draft:
-    return write_draft(model, transcript(count), writer="w", day=DAY, limits=limits, paid=paid or PaidParts())
+def write(model: Callable[..., Reply], count: int, caller: DirectCaller | None = None, limits: Limits = SMALL) -> Draft:
+    line = Line(caller or DirectCaller(), model, provider="p", model="m", output_tokens=limits.output_tokens)
+    return write_draft(line.ask, transcript(count), writer="w", day=DAY, limits=limits, paid=line)
 
 
 def test_short_speech_takes_one_call() -> None:
@@ -58,7 +62,7 @@ def test_parts_that_are_paid_for_are_not_asked_for_again() -> None:
     expected = write(whole, 300)
     assert whole.calls > 4
 
-    paid, model = PaidParts(), Model(fails_at=3)
+    paid, model = DirectCaller(), Model(fails_at=3)
     with pytest.raises(WriterFailed) as caught:
         write(model, 300, paid)
     assert len(caught.value.usage) == 2
@@ -66,17 +70,38 @@ def test_parts_that_are_paid_for_are_not_asked_for_again() -> None:
     draft = write(model, 300, paid)
     assert (draft.body, draft.title) == (expected.body, expected.title)
     assert len(caught.value.usage) + len(draft.usage) == len(expected.usage)
-    assert paid._drafts == {}  # a finished note leaves nothing behind
+    assert paid._kept == {}  # a finished note leaves nothing behind
+
+
+def test_an_answer_that_was_cut_is_not_paid_for_again() -> None:
+    """Whoever comes back after the first half goes to the second at once."""
+    fails, calls = [True], list[int]()
+
+    def narrow(messages: Sequence[Message], shape: Shape) -> Reply:
+        lines = messages[1].text.count(" | ")
+        calls.append(lines)
+        if lines > 5:
+            raise AnswerCut("w", "why", "bad_output")
+        if shape is NoteShape and len(calls) > 2 and fails[0]:
+            raise WriterFailed("w", "why", "overload")
+        return Model()(messages, shape)
+
+    paid = DirectCaller()
+    with pytest.raises(WriterFailed):
+        write(narrow, 10, paid)
+    fails[0] = False
+    assert len(write(narrow, 10, paid).body) == 10
+    assert calls == [10, 5, 5, 5, 0]  # the whole, its halves, the second again, the heading
+    assert paid._kept == {}
 
 
 def test_only_so_many_parts_are_remembered() -> None:
-    paid, model = PaidParts(), Model()
-    draft = write(model, 2)
-    asked = [(Message("user", str(n)),) for n in range(600)]
+    paid = DirectCaller()
+    asked = [Question("p", "m", (Message("user", str(n)),), 100) for n in range(600)]
     for one in asked:
-        paid.keep(one, draft)
+        paid.keep(one, one.messages[0].text, ())
     assert paid.find(asked[99]) is None
-    assert paid.find(asked[100]) is draft
+    assert paid.find(asked[100]) == KeptAnswer("100")
 
 
 def test_a_model_that_takes_nothing_is_asked_a_bounded_number_of_times() -> None:

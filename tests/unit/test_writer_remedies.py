@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import get_args
 
-from diarynotes.diary.remedies import REMEDIES, failure, remedy_for
+from diarynotes.calls import Fault
+from diarynotes.diary.remedies import REMEDIES, failure, fault_of, may_retry
 from diarynotes.errors import WriterFailed, WriterFailure
 
 
@@ -18,13 +19,22 @@ def test_every_kind_has_a_remedy_with_a_reason() -> None:
 
 def test_what_a_person_must_mend_is_not_tried_again() -> None:
     again = {kind for kind, remedy in REMEDIES.items() if remedy.retryable}
-    assert again == {"rate_limit", "overload", "timeout", "unavailable"}
+    assert again == {"rate_limit", "overload", "timeout", "unavailable", "broken_off"}
 
 
-def test_a_wait_that_was_asked_for_goes_first_but_retries_nothing_hopeless() -> None:
-    assert remedy_for(WriterFailed("w", "y", "rate_limit", 3.0)).cool_down_s == 3.0
-    assert remedy_for(WriterFailed("w", "y", "rate_limit")).cool_down_s == REMEDIES["rate_limit"].cool_down_s
-    assert not remedy_for(WriterFailed("w", "y", "quota", 3.0)).retryable
+def test_a_long_wait_that_was_asked_for_is_not_waited_for_but_kept_to() -> None:
+    assert may_retry(WriterFailed("w", "y", "rate_limit", 3.0))
+    assert not may_retry(WriterFailed("w", "y", "rate_limit", 11.0))
+    assert not may_retry(WriterFailed("w", "y", "quota", 3.0))
+    assert fault_of(WriterFailed("w", "y", "rate_limit", 3.0)) == Fault("model", 30)
+    assert fault_of(WriterFailed("w", "y", "rate_limit", 11.0)) == Fault("model", 11, at_once=True)
+    assert fault_of(WriterFailed("w", "y", "rate_limit", 90.0)) == Fault("model", 90, at_once=True)
+    assert fault_of(WriterFailed("w", "y", "auth", 90.0)) == Fault("writer", 900, at_once=True)
+
+
+def test_what_is_about_one_transcript_is_no_fault_of_the_service() -> None:
+    blameless = {kind for kind in get_args(WriterFailure) if fault_of(WriterFailed("w", "y", kind)) is None}
+    assert blameless == {"context_too_long", "refusal", "bad_output", "cooling_down", "over_budget"}
 
 
 def test_an_error_of_old_counts_as_unavailable() -> None:

@@ -13,25 +13,37 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any, cast
 
-from diarynotes.diary.grounding import check_note, ground
+from diarynotes.diary.chain import expand_chain, split_name
+from diarynotes.diary.exchange import Exchange
+from diarynotes.diary.grounding import check_note, ground_draft
 from diarynotes.diary.render import note_as_json, note_as_markdown
-from diarynotes.diary.router import Private, ask_writers
+from diarynotes.diary.router import Answer, Private, ask_together, ask_writers
+from diarynotes.diary.sharing import Memo
 from diarynotes.diary.transcript_file import read_transcript
-from diarynotes.diary.writer import Writer
+from diarynotes.diary.writer import SharingWriter, Writer
 from diarynotes.errors import BadSettings
 from diarynotes.models import DiaryNote, Transcript
 
 __all__ = [
     "WRITERS",
+    "Answer",
+    "Exchange",
+    "Memo",
     "Private",
+    "SharingWriter",
     "Writer",
+    "ask_together",
+    "ask_writers",
     "check_note",
-    "ground",
+    "expand_chain",
+    "finish_note",
+    "ground_draft",
     "note_as_json",
     "note_as_markdown",
     "open_writer",
     "open_writers",
     "read_transcript",
+    "split_name",
     "write_note",
 ]
 
@@ -41,6 +53,7 @@ WRITERS: Mapping[str, str] = MappingProxyType(
         "mistral": "openai_compatible",
         "server": "openai_compatible",
         "anthropic": "anthropic",
+        "llama_cpp": "llama_cpp",
         "extractive": "extractive",
     }
 )
@@ -54,13 +67,17 @@ _NO_OPTIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
 
 def open_writer(name: str, /, **options: Any) -> Writer:
-    """Opens a writer; `options` are the arguments of its `Backend`.
+    """Opens a writer, `name` being its own or `writer:model`; `options` are the arguments of its `Backend`.
 
     Raises: BadSettings for a name that is not in `WRITERS`; NotInstalled when its library is missing.
     """
-    if name not in WRITERS:
-        raise BadSettings("writers", f"'{name}' is no writer; known are {', '.join(WRITERS)}")
-    return cast(Writer, import_module(f"{__name__}.{WRITERS[name]}").Backend(**options))
+    writer, model = split_name(name)
+    if writer not in WRITERS:
+        raise BadSettings("writers", f"'{writer}' is no writer; known are {', '.join(WRITERS)}")
+    if model and writer == _LAST_RESORT:
+        raise BadSettings("writers", f"'{writer}' has no models to choose from")
+    chosen = {"model": model} if model else {}
+    return cast(Writer, import_module(f"{__name__}.{WRITERS[writer]}").Backend(**options | chosen))
 
 
 def open_writers(
@@ -75,7 +92,7 @@ def open_writers(
     with ExitStack() as opened:
         writers = []
         for name in chain:
-            writers.append(opened.enter_context(closing(open_writer(name, **options.get(name, {})))))
+            writers.append(opened.enter_context(closing(open_writer(name, **options.get(split_name(name)[0], {})))))
             if not (cloud or writers[-1].local):
                 raise BadSettings("writers", f"'{name}' sends what was said to another's machine, and cloud is off")
         opened.pop_all()
@@ -83,26 +100,38 @@ def open_writers(
 
 
 def write_note(
-    transcript: Transcript, *, day: date, writers: Sequence[Writer], private: Private | None = None
+    transcript: Transcript,
+    *,
+    day: date,
+    writers: Sequence[Writer],
+    private: Private | None = None,
+    exchange: Exchange | None = None,
 ) -> DiaryNote:
     """Writes the note of `transcript` with the first writer that answers, grounded and checked.
 
-    A writer on another's machine sees placeholders in place of what `private` asks to mask. Raises: WriterFailed only
-    when every writer failed, which a chain that ends in `extractive` never does.
+    A writer on another's machine sees placeholders in place of what `private` asks to mask. Calls to models go through
+    `exchange`; without one they are made at once and in no book. Raises: WriterFailed only when every writer failed,
+    which a chain that ends in `extractive` never does.
     """
-    answer = ask_writers(writers, transcript, day=day, private=private or Private())
-    draft, dropped = ground(answer.draft, transcript)
+    answer = ask_writers(writers, transcript, day=day, private=private or Private(), exchange=exchange)
+    return finish_note(answer, transcript, day=day)
+
+
+def finish_note(answer: Answer, transcript: Transcript, *, day: date) -> DiaryNote:
+    """The note of an answer: grounded in the transcript, and checked."""
+    grounded = ground_draft(answer.draft, transcript, day=day)
     writer = answer.writer
     note = DiaryNote(
         id=DiaryNote.identify(transcript.id, writer.name, writer.model, writer.prompt_version),
         transcript_id=transcript.id,
         recording_id=transcript.recording_id,
         day=day,
-        draft=draft,
+        draft=grounded.draft,
         writer=writer.name,
         model=writer.model,
         prompt_version=writer.prompt_version,
         degraded=answer.degraded,
-        findings=(*answer.findings, *dropped),
+        findings=(*answer.findings, *grounded.findings),
+        grounded_share=grounded.share,
     )
     return replace(note, findings=(*note.findings, *check_note(note, transcript)))

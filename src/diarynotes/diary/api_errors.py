@@ -63,6 +63,9 @@ _STATUSES: Mapping[int, WriterFailure] = MappingProxyType(
 )
 
 
+_BROKEN = (httpx2.ReadError, httpx2.RemoteProtocolError, httpx2.DecodingError)
+
+
 class BadAnswer(httpx2.ReadError):
     """An answer that is not read to its end on purpose: too large, or packed in a way that was not asked for."""
 
@@ -77,7 +80,9 @@ def sort_error(writer: str, error: Exception) -> WriterFailed:
         return failure(writer, "bad_output", detail="the answer is too large or packed")
     if any(isinstance(cause, httpx2.TimeoutException) for cause in causes):
         return failure(writer, "timeout")
-    return failure(writer, "unavailable", detail=type(causes[-1]).__name__)
+    # a connection that was never made sent nothing; any other may have
+    reached = any(isinstance(cause, _BROKEN) for cause in causes)
+    return failure(writer, "broken_off" if reached else "unavailable", detail=type(causes[-1]).__name__)
 
 
 def sort_status(status: int, text: str) -> WriterFailure:

@@ -11,11 +11,11 @@ from datetime import date
 from typing import Any, ClassVar, Generic, TypeVar
 
 from diarynotes.diary.api_errors import sort_error
+from diarynotes.diary.caller import Caller, DirectCaller, Line
 from diarynotes.diary.language_model import (
     CLOUD_CONTEXT_TOKENS,
     LOCAL_CONTEXT_TOKENS,
     Limits,
-    PaidParts,
     Reply,
     Shape,
     check_prompt,
@@ -23,6 +23,7 @@ from diarynotes.diary.language_model import (
 )
 from diarynotes.diary.prompt import Message, prompt_version
 from diarynotes.diary.prompt_choice import PromptName
+from diarynotes.diary.sharing import Memo, write_drafts
 from diarynotes.diary.wire import check_address, check_key, hush_clients, open_wire, within
 from diarynotes.errors import BadSettings, WriterFailed
 from diarynotes.models import Draft, Transcript
@@ -74,7 +75,8 @@ class ApiWriter(ABC, Generic[Dialect]):
         window = context_tokens or (LOCAL_CONTEXT_TOKENS if self.local else CLOUD_CONTEXT_TOKENS)
         self.limits = Limits.of(window, max_output_tokens)
         self.provider = provider or (_LOCAL_PROVIDER if self.local else self.name_provider(self.address.host))
-        self._prompt, self._timeout_s, self._dialect, self._paid = prompt, timeout_s, dialect, PaidParts()
+        self._prompt, self._timeout_s, self._dialect = prompt, timeout_s, dialect
+        self._direct = DirectCaller()
         authorization = f"Bearer {key}" if key else None
         wire = open_wire(authorization=authorization, user_agent=_USER_AGENT, proxy=proxy)
         self._client = self.open_client(base_url=self.address.url, timeout=timeout_s, max_retries=0, http_client=wire)
@@ -88,20 +90,28 @@ class ApiWriter(ABC, Generic[Dialect]):
         """Whether what is sent stays on the owner's own machines."""
         return self.address.local
 
-    def write(self, transcript: Transcript, *, day: date) -> Draft:
+    def write(self, transcript: Transcript, *, day: date, caller: Caller | None = None) -> Draft:
         """The draft of the note of `day`, with the usage of every call; long transcripts take several.
 
         Raises: WriterFailed, with its `kind` and what the calls used.
         """
+        line = self._open_line(caller)
         return write_draft(
-            self._ask,
+            line.ask,
             transcript,
             writer=self.name,
             day=day,
             limits=self.limits,
-            paid=self._paid,
+            paid=line,
             prompt=self._prompt,
         )
+
+    def write_together(
+        self, joined: Transcript, memos: Sequence[Memo], *, caller: Caller | None = None
+    ) -> list[Draft | None]:
+        """The drafts of several short memos of one owner in one call (`sharing.write_drafts`). Raises: WriterFailed."""
+        line = self._open_line(caller)
+        return write_drafts(line.ask, joined, memos, limits=self.limits, paid=line)
 
     def close(self) -> None:
         """Closes the connections; the writer cannot be asked afterwards."""
@@ -130,6 +140,15 @@ class ApiWriter(ABC, Generic[Dialect]):
     @abstractmethod
     def plainer(self, dialect: Dialect, words: str) -> Dialect | None:
         """The dialect without what the server's refusal names; None where it names nothing that can be left out."""
+
+    def _open_line(self, caller: Caller | None) -> Line:
+        return Line(
+            caller or self._direct,
+            self._ask,
+            provider=self.provider,
+            model=self.model,
+            output_tokens=self.limits.output_tokens,
+        )
 
     def _ask(self, messages: Sequence[Message], shape: Shape) -> Reply:
         while True:

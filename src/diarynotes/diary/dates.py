@@ -48,13 +48,22 @@ def find_date(text: str, day: date) -> date | None:
     return min(found)[2] if found else None
 
 
+def find_dates(text: str, day: date) -> frozenset[date]:
+    """Every date that `text` may name, reckoned from `day`; "next Friday" may be either of the next two."""
+    found = {value for pattern, read in _RULES for match in pattern.finditer(text) if (value := read(match, day))}
+    for match in _NEXT_WEEKDAY.finditer(text):
+        soon = shift(day, (WEEKDAYS.index(match["weekday"].lower()) - day.weekday() - 1) % 7 + 1)
+        found |= {it for it in (soon, soon and shift(soon, 7)) if it}
+    return frozenset(found)
+
+
 def _read_weekday(match: re.Match[str], day: date) -> date | None:
     ahead = (WEEKDAYS.index(match["weekday"].lower()) - day.weekday() - 1) % 7 + 1
     if match["which"] and match["which"].lower() == "last":
         return None
     if match["which"] and match["which"].lower() == "next":
         ahead = 7 - day.weekday() + WEEKDAYS.index(match["weekday"].lower())
-    return _shift(day, ahead + (7 if match["week"] else 0))
+    return shift(day, ahead + (7 if match["week"] else 0))
 
 
 def _read_month_day(match: re.Match[str], day: date) -> date | None:
@@ -73,7 +82,7 @@ def _read_ordinal_alone(match: re.Match[str], day: date) -> date | None:
 
 def _read_ahead(match: re.Match[str], day: date) -> date | None:
     count = _COUNTS.get(match["count"].lower()) or int(match["count"])
-    return _shift(day, count * (7 if match["unit"].lower().startswith("week") else 1))
+    return shift(day, count * (7 if match["unit"].lower().startswith("week") else 1))
 
 
 def _read_ordinal(text: str) -> int:
@@ -88,7 +97,8 @@ def _make(year: int, month: int, number: int) -> date | None:
         return None
 
 
-def _shift(day: date, days: int) -> date | None:
+def shift(day: date, days: int) -> date | None:
+    """The date so many days later; None where the calendar ends before."""
     try:
         return day + timedelta(days=days)
     except OverflowError:
@@ -102,8 +112,8 @@ def _rule(
 
 
 _RULES = (
-    _rule(r"the day after tomorrow", lambda _, day: _shift(day, 2)),
-    _rule("tomorrow", lambda _, day: _shift(day, 1)),
+    _rule(r"the day after tomorrow", lambda _, day: shift(day, 2)),
+    _rule(r"(?<!day after )tomorrow", lambda _, day: shift(day, 1)),
     _rule(r"today|tonight|this (?:morning|afternoon|evening)", lambda _, day: day),
     _rule(rf"in {_COUNT} (?P<unit>days?|weeks?)(?: time)?", _read_ahead),
     _rule(rf"(?:(?P<which>next|this|last) )?{_DAY}(?P<week> week)?", _read_weekday),
@@ -117,3 +127,4 @@ _RULES = (
         lambda _, day: day.replace(day=calendar.monthrange(day.year, day.month)[1]),
     ),
 )
+_NEXT_WEEKDAY = re.compile(rf"\bnext {_DAY}\b", re.IGNORECASE)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 
+from diarynotes.diary.caller import Caller
 from diarynotes.diary.corrections import join_corrections
 from diarynotes.diary.mood import MoodReader
 from diarynotes.diary.people import find_people
@@ -44,7 +45,7 @@ class Backend:
     def close(self) -> None:
         """Nothing to give back."""
 
-    def write(self, transcript: Transcript, *, day: date) -> Draft:
+    def write(self, transcript: Transcript, *, day: date, caller: Caller | None = None) -> Draft:  # noqa: ARG002
         """The draft; linear in the transcript's length, some milliseconds a minute of speech."""
         english = transcript.language.lower()[:2] in ("en", "") and looks_english(transcript.text)
         cased = any(text[1:] != text[1:].lower() for text in (segment.text for segment in transcript.segments))

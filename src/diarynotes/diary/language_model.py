@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
+from diarynotes.calls import KeptAnswer
 from diarynotes.diary.joining import join_drafts
-from diarynotes.diary.note_shape import HeadShape, NoteShape, NotThisShape, draft_from, read_shape
+from diarynotes.diary.note_shape import HeadShape, NoteShape, NotThisShape, SharedShape, draft_from, read_shape
 from diarynotes.diary.numbered import Line, estimate_tokens, halve_lines, number_lines, split_lines
 from diarynotes.diary.prompt import Message, ask_for_head, ask_for_note, ask_for_repair
-from diarynotes.diary.prompt_choice import PROMPTS, PromptName, choose_prompt
+from diarynotes.diary.prompt_choice import PROMPTS, STYLES, PromptName, choose_prompt
 from diarynotes.diary.remedies import AnswerCut, failure
 from diarynotes.errors import BadSettings, WriterFailed
 from diarynotes.models import Draft, Mood, Transcript, Usage
@@ -30,7 +31,8 @@ _SCHEMA_TOKENS = 500
 _REPAIR_TOKENS = 200
 _LEAST_PART_TOKENS = 200
 _MOST_HALVINGS = 3
-_MOST_PAID_PARTS = 500
+_TOO_LONG = "too long"
+"""What is kept in place of an answer to speech that has to be halved."""
 _SILENT_TITLE = "A note without words"
 
 
@@ -42,7 +44,7 @@ class Reply:
     usage: Usage
 
 
-Shape: TypeAlias = type[NoteShape] | type[HeadShape]
+Shape: TypeAlias = type[NoteShape] | type[HeadShape] | type[SharedShape]
 Ask: TypeAlias = Callable[[Sequence[Message], Shape], Reply]
 """Asks a model. Raises WriterFailed, with the usage of an answer that came but cannot be used."""
 
@@ -76,29 +78,20 @@ class Limits:
         return min(self.context_tokens - _rules_tokens() - 2 * self.output_tokens, 2 * self.output_tokens)
 
 
-class PaidParts:
-    """Parts of long transcripts that were written before another part of the same failed; a retry finds them here.
+class Paid(Protocol):
+    """Usable answers that were paid for already, by what exactly was asked: a retry finds them here."""
 
-    They are kept in memory, the latest 500 of them, until their transcript is whole.
-    """
+    def find(self, messages: Sequence[Message]) -> KeptAnswer | None:
+        """The answer to exactly this."""
+        ...
 
-    def __init__(self) -> None:
-        self._drafts: dict[tuple[Message, ...], Draft] = {}
+    def keep(self, messages: Sequence[Message], text: str) -> None:
+        """Remembers an answer that turned out usable."""
+        ...
 
-    def find(self, asked: tuple[Message, ...]) -> Draft | None:
-        """What was written for exactly this question."""
-        return self._drafts.get(asked)
-
-    def keep(self, asked: tuple[Message, ...], draft: Draft) -> None:
-        """Remembers an answer, and forgets the oldest where there are too many."""
-        self._drafts[asked] = draft
-        for oldest in list(self._drafts)[:-_MOST_PAID_PARTS]:
-            self._drafts.pop(oldest, None)
-
-    def forget(self, asked: Iterable[tuple[Message, ...]]) -> None:
-        """Drops what is no longer needed."""
-        for one in asked:
-            self._drafts.pop(one, None)
+    def forget(self, asked: Iterable[Sequence[Message]]) -> None:
+        """The note that these were asked for is whole."""
+        ...
 
 
 def write_draft(
@@ -108,19 +101,19 @@ def write_draft(
     writer: str,
     day: date,
     limits: Limits,
-    paid: PaidParts,
+    paid: Paid,
     prompt: PromptName | None = None,
 ) -> Draft:
     """The draft of `transcript` as the model writes it, with the usage of every call.
 
     What is longer than a part is written in parts that share the numbers of the lines, and joined: the texts by rule,
     title, summary and mood by one more call. A part that turns out too long for the model, or whose answer is cut off,
-    is halved, three times at most. A part found in `paid` is not asked for again. `prompt` names the prompt; by
-    default the transcript's shape chooses it.
+    is halved, three times at most. What is found in `paid` is not asked for again; what it used counts here where it is
+    on nobody's bill. `prompt` names the prompt; by default the transcript's shape chooses it.
 
     Raises: WriterFailed, with what was used until then; `bad_output` when an answer is no note even after one repair.
     """
-    task = _Task(ask, writer, day, transcript.language, prompt or choose_prompt(transcript), paid)
+    task = _Task(ask, writer, day, transcript.language, choose_prompt(transcript, prompt), paid)
     lines = number_lines(transcript)
     if not lines:
         return Draft(_SILENT_TITLE, "", Mood("neutral", 0.0), ())
@@ -144,8 +137,8 @@ def write_draft(
 
 def check_prompt(prompt: PromptName | None) -> None:
     """Raises BadSettings for a name that is no prompt's."""
-    if prompt is not None and prompt not in PROMPTS:
-        raise BadSettings("prompt", f"'{prompt}' is no prompt; known are {', '.join(PROMPTS)}")
+    if prompt is not None and prompt not in STYLES:
+        raise BadSettings("prompt", f"'{prompt}' is no prompt; known are {', '.join(STYLES)}")
 
 
 @dataclass(slots=True)
@@ -157,20 +150,25 @@ class _Task:
     day: date
     language: str
     prompt: PromptName
-    paid: PaidParts
+    paid: Paid
     usage: list[Usage] = field(default_factory=list)
     asked: list[tuple[Message, ...]] = field(default_factory=list)
 
     def write_part(self, lines: Sequence[Line], *, part: int, parts: int, halvings: int = 0) -> list[Draft]:
         messages = ask_for_note(lines, day=self.day, language=self.language, prompt=self.prompt, part=part, parts=parts)
+        self.asked.append(messages)
         numbers = frozenset(line.number for line in lines)
-        try:
-            return [self._ask_once(messages, numbers)]
-        except WriterFailed as error:
-            halves = halve_lines(lines)
-            too_long = error.kind == "context_too_long" or isinstance(error, AnswerCut)
-            if not too_long or halvings >= _MOST_HALVINGS or len(halves) < 2:
-                raise
+        halves = halve_lines(lines)
+        may_halve = halvings < _MOST_HALVINGS and len(halves) > 1
+        paid = self._find(messages)
+        if not may_halve or paid != _TOO_LONG:
+            try:
+                return [self._write_once(messages, numbers, paid)]
+            except WriterFailed as error:
+                too_long = error.kind == "context_too_long" or isinstance(error, AnswerCut)
+                if not too_long or not may_halve:
+                    raise
+            self.paid.keep(messages, _TOO_LONG)  # a cut answer is billed: whoever asks again goes to the halves at once
         return [
             draft
             for half in halves
@@ -183,42 +181,54 @@ class _Task:
         The parts are written and paid for by then, so a failure here costs their summary's polish, not the note.
         """
         messages = ask_for_head(drafts)
-        told = sum(estimate_tokens(message.text) for message in messages)
-        if told + _SCHEMA_TOKENS + limits.output_tokens > limits.context_tokens:
+        tokens = sum(estimate_tokens(message.text) for message in messages)
+        if tokens + _SCHEMA_TOKENS + limits.output_tokens > limits.context_tokens:
             return joined
+        self.asked.append(messages)
+        paid = self._find(messages)
         try:
-            head = read_shape(self._ask(messages, HeadShape).text, HeadShape)
+            told = paid or self._ask(messages, HeadShape).text
+            head = read_shape(told, HeadShape)
         except (WriterFailed, NotThisShape):
             return joined
         if not head.title or not head.summary:
             return joined
+        if not paid:
+            self.paid.keep(messages, told)
         return replace(joined, title=head.title, summary=head.summary, mood=Mood(head.mood.label, head.mood.score))
 
-    def _ask_once(self, messages: tuple[Message, ...], numbers: frozenset[int]) -> Draft:
-        self.asked.append(messages)
-        draft = self.paid.find(messages)
+    def _find(self, messages: Sequence[Message]) -> str | None:
+        found = self.paid.find(messages)
+        if found is None:
+            return None
+        self.usage += found.unbilled
+        return found.text
+
+    def _write_once(self, messages: tuple[Message, ...], numbers: frozenset[int], paid: str | None) -> Draft:
+        draft = _read(paid, numbers)[0] if paid else None
         if draft is None:
-            draft = self._ask_for_draft(messages, numbers)
-            self.paid.keep(messages, draft)
+            draft, answer = self._ask_for_draft(messages, numbers)
+            self.paid.keep(messages, answer)
         return draft
 
-    def _ask_for_draft(self, messages: Sequence[Message], numbers: frozenset[int]) -> Draft:
-        """The draft in the answer, or in the mended one; what a repair leaves slightly wrong is left out."""
+    def _ask_for_draft(self, messages: Sequence[Message], numbers: frozenset[int]) -> tuple[Draft, str]:
+        """The draft in the answer, or in the mended one, and that answer; what stays slightly wrong is left out."""
         answer = self._ask(messages, NoteShape).text
         draft, problems = _read(answer, numbers)
         if not problems:
             assert draft is not None
-            return draft
+            return draft, answer
         try:
-            mended, _ = _read(self._ask(ask_for_repair(messages, answer, problems), NoteShape).text, numbers)
+            second = self._ask(ask_for_repair(messages, answer, problems), NoteShape).text
         except WriterFailed:
             if draft is None:
                 raise
-            return draft
+            return draft, answer
+        mended, _ = _read(second, numbers)
         usable = mended or draft
         if usable is None or not usable.title:
             raise failure(self.writer, "bad_output", detail=f"{len(problems)} faults, and again after a repair")
-        return usable
+        return usable, second if mended else answer
 
     def _ask(self, messages: Sequence[Message], shape: Shape) -> Reply:
         try:

@@ -76,6 +76,21 @@ class NoteShape(_Part):
     questions: _Lines = []
 
 
+class SharedNoteShape(NoteShape):
+    """The note of one of several memos, which are counted from 1."""
+
+    memo: Annotated[int, Field(description="The number of the memo that this is the note of.")]
+
+
+class SharedShape(_Part):
+    """The notes of several memos."""
+
+    notes: Annotated[list[SharedNoteShape], Field(max_length=100)]
+
+
+SHAPES = (NoteShape, HeadShape, SharedShape)
+"""All that a model may be asked for."""
+
 _Shape = TypeVar("_Shape", bound=_Part)
 
 

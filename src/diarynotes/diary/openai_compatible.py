@@ -161,8 +161,8 @@ class Backend(ApiWriter[_Dialect]):
             request["response_format"] = {"type": "json_schema", "json_schema": wanted}
         else:
             turns[0]["content"] += f"\nAnswer with one JSON object and nothing else. Its schema:\n{json.dumps(schema)}"
-        if dialect.format == "json_object":
-            request["response_format"] = {"type": "json_object"}
+        if dialect.format == "json_object":  # llama-cpp-python's server, Fireworks and Together take the schema here
+            request["response_format"] = {"type": "json_object", "schema": schema}
         if dialect.temperature is not None:
             request["temperature"] = dialect.temperature
         if self._is_openai:
@@ -186,6 +186,8 @@ class Backend(ApiWriter[_Dialect]):
         choice = completion.choices[0]
         if choice.message.refusal or choice.finish_reason == "content_filter":
             raise failure(self.name, "refusal", usage=(usage,))
+        if choice.finish_reason == "model_length":  # Mistral: the window is full
+            raise failure(self.name, "context_too_long", usage=(usage,))
         if choice.finish_reason == "length":
             raise AnswerCut(self.name, "its answer was cut off; raise max_output_tokens", "bad_output", None, (usage,))
         return Reply(choice.message.text, usage)

@@ -44,6 +44,8 @@ _NO_NAMES = (
 )  # fmt: skip
 _STRANGE = frozenset("the a an his their your".split())
 """Before "mum" these say that it is not the speaker's; "her mum" is let through, for "that's her, Mum" is likelier."""
+_IN_ANY_CASE = _PARENTS | _TITLES | {"my"}
+"""With these a person begins, whether the engine wrote a capital or not."""
 _WHERE = frozenset("in from to near at through via towards around".split())
 
 
@@ -66,6 +68,8 @@ def find_people(sentences: Iterable[Sequence[Token]], *, cased: bool) -> tuple[s
 def _read_person(tokens: Sequence[Token], index: int, *, cased: bool) -> tuple[str, int]:
     """The person that begins at `index` and how many words name them; ("", 0) for none."""
     token = tokens[index]
+    if cased and not token.is_capital and token.word not in _IN_ANY_CASE:
+        return "", 0
     before = tokens[index - 1].word if index and not token.follows_sign else ""
     if token.word in _PARENTS:
         return (token.word.capitalize(), 1) if before not in _STRANGE else ("", 0)
@@ -87,7 +91,7 @@ def _read_titled(tokens: Sequence[Token], index: int, *, cased: bool) -> tuple[s
         return "", 0
     if (
         not cased
-        and following.word not in given_names() | doubtful_names()
+        and not (following.word in given_names() or following.word in doubtful_names())
         and title.word in ("sister", "father", "coach", "nurse")
     ):
         return "", 0
@@ -103,7 +107,9 @@ def _read_kin(tokens: Sequence[Token], index: int, *, cased: bool) -> tuple[str,
         return "", 0
     if place + 1 < len(tokens) and not tokens[place].is_possessive:
         following = tokens[place + 1]
-        is_known = following.word in given_names() | doubtful_names() - {"will", "may"}
+        is_known = following.word in given_names() or (
+            following.word in doubtful_names() and following.word not in ("will", "may")
+        )
         if not following.follows_sign and (is_known or (cased and _is_free_capital(following))):
             surname = _surname(tokens, place + 1, cased=cased)
             return " ".join([_capital(following.text), *surname]), place + 2 - index + len(surname)

@@ -14,13 +14,13 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
-from diarynotes.diary.note_shape import HeadShape, NoteShape, schema_of
+from diarynotes.diary.note_shape import SHAPES, schema_of
 from diarynotes.diary.numbered import Line
 from diarynotes.diary.prompt_choice import PROMPTS, PromptName
 from diarynotes.diary.words import WEEKDAYS
 from diarynotes.models import Draft
 
-_FILES = ("system", *PROMPTS, "part", "join", "repair")
+_FILES = ("system", *PROMPTS, "part", "shared", "join", "repair")
 _MOST_PROBLEMS = 12
 
 
@@ -35,7 +35,7 @@ class Message:
 @cache
 def prompt_version() -> str:
     """A hash of all prompt files and of the shape that is asked for: it changes when what a model is told does."""
-    told = [_read(name) for name in _FILES] + [json.dumps(schema_of(shape)) for shape in (NoteShape, HeadShape)]
+    told = [_read(name) for name in _FILES] + [json.dumps(schema_of(shape)) for shape in SHAPES]
     return hashlib.sha256("\x1f".join(told).encode()).hexdigest()[:12]
 
 
@@ -50,11 +50,18 @@ def ask_for_note(
     if parts > 1:
         rules.append(_read("part").format(part=part, parts=parts))
     spoken = "\n".join(map(str, lines))
-    facts = f"Day of the memo: {day.isoformat()}, a {WEEKDAYS[day.weekday()].capitalize()}."
-    if language.isascii() and language.replace("-", "").isalpha():  # a file may name anything as its language
-        facts += f"\nLanguage: {language}."
-    user = f"{facts}\n\n<transcript>\n{spoken}\n</transcript>"
+    user = f"{_name_day(day)}{_name_language(language)}\n\n<transcript>\n{spoken}\n</transcript>"
     return Message("system", "\n".join(rules)), Message("user", user)
+
+
+def ask_for_notes(memos: Sequence[tuple[date, Sequence[Line]]], language: str) -> tuple[Message, ...]:
+    """What asks for a note of each of several memos, of which the days and the lines are given, in one answer."""
+    spoken = [
+        f"Memo {number}. {_name_day(day)}\n<transcript>\n{chr(10).join(map(str, lines))}\n</transcript>"
+        for number, (day, lines) in enumerate(memos, 1)
+    ]
+    user = f"There are {len(memos)} memos.{_name_language(language)}\n\n" + "\n\n".join(spoken)
+    return Message("system", "\n".join((_read("system"), _read("shared")))), Message("user", user)
 
 
 def ask_for_head(drafts: Sequence[Draft]) -> tuple[Message, ...]:
@@ -72,6 +79,15 @@ def ask_for_repair(messages: Sequence[Message], answer: str, problems: Sequence[
     told = "\n".join(f"- {problem}" for problem in problems[:_MOST_PROBLEMS])
     answered = Message("assistant", answer.strip() or "(nothing)")  # Anthropic takes no empty turn
     return *messages, answered, Message("user", _read("repair").format(problems=told))
+
+
+def _name_day(day: date) -> str:
+    return f"Day of the memo: {day.isoformat()}, a {WEEKDAYS[day.weekday()].capitalize()}."
+
+
+def _name_language(language: str) -> str:
+    # a file may name anything as its language
+    return f"\nLanguage: {language}." if language.isascii() and language.replace("-", "").isalpha() else ""
 
 
 @cache

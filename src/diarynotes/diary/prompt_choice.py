@@ -1,4 +1,4 @@
-"""Which prompt a transcript wants, by its shape: how long it is, and whether it lists orders or tells of a meeting.
+"""Which prompt a transcript wants: that of a day for the notes of one, else by its shape: long, a list, a meeting.
 
 Knows no prompt's text. Lists and meetings are recognised in English; other languages go by length alone.
 """
@@ -13,8 +13,13 @@ from diarynotes.diary.orders import is_order
 from diarynotes.diary.words import fold
 from diarynotes.models import Transcript
 
-PromptName: TypeAlias = Literal["memo", "ramble", "meeting", "todo"]
-PROMPTS: tuple[PromptName, ...] = ("memo", "ramble", "meeting", "todo")
+PromptName: TypeAlias = Literal["memo", "ramble", "meeting", "todo", "day"]
+STYLES: tuple[PromptName, ...] = ("memo", "ramble", "meeting", "todo")
+"""Those that an owner may choose for every note."""
+PROMPTS: tuple[PromptName, ...] = (*STYLES, "day")
+
+OF_A_DAY = "diary"
+"""The engine of a transcript that is made of the notes of a day."""
 
 _LONG_WORDS = 450
 """About three minutes of speech; from there on people come back to what they said before."""
@@ -33,8 +38,17 @@ _MEETING = (
 _MEETING_SIGNS = tuple(re.compile(sign) if "[A-Z]" in sign else re.compile(sign, re.I) for sign in _MEETING)
 
 
-def choose_prompt(transcript: Transcript) -> PromptName:
-    """The prompt for this transcript: a list of orders, else a meeting, else a long ramble, else a short memo."""
+def choose_prompt(transcript: Transcript, style: PromptName | None = None) -> PromptName:
+    """The prompt for this transcript: that of a day for the notes of one, else `style`, else by its shape.
+
+    By shape it is a list of orders, else a meeting, else a long ramble, else a short memo.
+    """
+    if transcript.engine == OF_A_DAY:
+        return "day"
+    return style or _read_shape(transcript)
+
+
+def _read_shape(transcript: Transcript) -> PromptName:
     lines = [line.text for line in number_lines(transcript)]
     sentences = [sentence for line in lines for sentence in _SENTENCE.split(line)]
     orders = sum(bool(is_order(_LEAD.sub("", sentence)) or _DUTY.search(sentence)) for sentence in sentences)

@@ -1,6 +1,6 @@
 """What is to be done about each kind of a writer's failure: the one table of retries and cool-downs.
 
-Knows no network and retries nothing; whoever asks writers reads it.
+Knows no network and retries nothing; `exchange` does, and goes by it.
 """
 
 from __future__ import annotations
@@ -9,31 +9,44 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from diarynotes.calls import Fault, FaultScope
 from diarynotes.errors import WriterFailed, WriterFailure
 from diarynotes.models import Usage
+
+LONGEST_WAIT_S = 10.0
+"""The longest wait between two tries; a service that asks for a longer one is left alone by all for that time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """Whether the same call may be tried again, and for how long (s) everybody leaves that writer alone after it."""
+    """Whether the same call may be tried again, and for how long (s) everybody leaves that writer alone after it.
+
+    `scope` is what is left alone, the writer or this model of it; None where the service is not to blame. `at_once`
+    after one failure, else after the third in a row.
+    """
 
     retryable: bool
     cool_down_s: float
+    scope: FaultScope | None
     reason: str
+    at_once: bool = False
 
 
 REMEDIES: Mapping[WriterFailure, Remedy] = MappingProxyType(
     {
-        "rate_limit": Remedy(True, 20, "limits count by the minute; Retry-After, where sent, says it better"),
-        "overload": Remedy(True, 30, "the service sheds load; more calls make it worse"),
-        "timeout": Remedy(True, 30, "slow for one is slow for all, and each try costs a full wait"),
-        "unavailable": Remedy(True, 30, "a restart or a broken line is over within seconds or lasts for long"),
-        "quota": Remedy(False, 3600, "used up until somebody pays or the month turns; ask once an hour"),
-        "auth": Remedy(False, 900, "a person must change the key; every call until then fails the same way"),
-        "misconfigured": Remedy(False, 900, "a person must change the model or the address"),
-        "context_too_long": Remedy(False, 0, "about this transcript, not about the service"),
-        "refusal": Remedy(False, 0, "about this transcript; asked again, it mostly refuses again"),
-        "bad_output": Remedy(False, 0, "the answer was already sent back once to be mended"),
+        "rate_limit": Remedy(True, 30, "model", "limits count by the minute; Retry-After, where sent, says it better"),
+        "overload": Remedy(True, 30, "model", "the service sheds load; more calls make it worse"),
+        "timeout": Remedy(True, 30, "model", "slow for one is slow for all, and each try costs a full wait"),
+        "unavailable": Remedy(True, 30, "writer", "a restart is over within seconds or lasts for long"),
+        "broken_off": Remedy(True, 30, "writer", "the line broke while the answer came; it may have been billed"),
+        "quota": Remedy(False, 3600, "writer", "used up until somebody pays or the month turns", at_once=True),
+        "auth": Remedy(False, 900, "writer", "a person must change the key; until then all fail alike", at_once=True),
+        "misconfigured": Remedy(False, 900, "model", "a person must change the model or the address", at_once=True),
+        "context_too_long": Remedy(False, 0, None, "about this transcript, not about the service"),
+        "refusal": Remedy(False, 0, None, "about this transcript; asked again, it mostly refuses again"),
+        "bad_output": Remedy(False, 0, None, "the answer was already sent back once to be mended"),
+        "cooling_down": Remedy(False, 0, None, "nobody asked it"),
+        "over_budget": Remedy(False, 0, None, "nobody asked it"),
     }
 )
 
@@ -48,7 +61,10 @@ _WHYS: Mapping[WriterFailure, str] = MappingProxyType(
         "refusal": "it refused to write this note",
         "bad_output": "its answer is no note",
         "misconfigured": "it does not know this model or address, or not this way of asking",
-        "unavailable": "it cannot be reached or broke off",
+        "unavailable": "it cannot be reached",
+        "broken_off": "it broke off in the middle of its answer",
+        "cooling_down": "it failed too often just now and is left alone for a while",
+        "over_budget": "what it may cost does not fit the budget",
     }
 )
 
@@ -57,12 +73,20 @@ class AnswerCut(WriterFailed):
     """The answer was longer than the model may write, so it breaks off; a shorter part of the speech may fit."""
 
 
-def remedy_for(error: WriterFailed) -> Remedy:
-    """What to do about a failure; a wait that the service asked for goes before the table's."""
+def may_retry(error: WriterFailed) -> bool:
+    """Whether the same call is to be made again: where that may help, and the service does not ask for a long wait."""
+    return REMEDIES[error.kind].retryable and (error.retry_after_s or 0.0) <= LONGEST_WAIT_S
+
+
+def fault_of(error: WriterFailed) -> Fault | None:
+    """What a failure says about the service. One that asks for a longer wait than anybody waits gets it, at once."""
     remedy = REMEDIES[error.kind]
-    if error.retry_after_s is None or not remedy.retryable:
-        return remedy
-    return Remedy(True, error.retry_after_s, "the service said so")
+    if remedy.scope is None:
+        return None
+    asked_s = error.retry_after_s or 0.0
+    if remedy.retryable and asked_s > LONGEST_WAIT_S:
+        return Fault(remedy.scope, asked_s, at_once=True)
+    return Fault(remedy.scope, remedy.cool_down_s, remedy.at_once)
 
 
 def failure(writer: str, kind: WriterFailure, *, detail: str = "", usage: tuple[Usage, ...] = ()) -> WriterFailed:

@@ -128,7 +128,9 @@ def _phrases(text: str, names: Collection[str]) -> list[tuple[str, bool]]:
             continue
         end = _read_phrase(matches, index, text)
         stop = end
-        while stop > index and fold(matches[stop - 1][0])[0] in PREPOSITIONS | DETERMINERS:
+        while stop > index and (
+            fold(matches[stop - 1][0])[0] in PREPOSITIONS | DETERMINERS or _cuts_a_number(matches, stop)
+        ):
             stop -= 1
         begin = index - 1 if index and matches[index - 1][0].lower() in _STAY else index
         if stop > index:
@@ -136,6 +138,12 @@ def _phrases(text: str, names: Collection[str]) -> list[tuple[str, bool]]:
             phrases.append((text[matches[begin].start() : matches[stop - 1].end()], about))
         index += 1
     return phrases
+
+
+def _cuts_a_number(matches: Sequence[re.Match[str]], stop: int) -> bool:
+    """Whether a number goes on behind `stop`: "two hundred" must not end as "two"."""
+    words = [fold(match[0])[0] for match in matches[stop - 1 : stop + 1]]
+    return len(words) == 2 and is_number_word(words[0]) and (is_number_word(words[1]) or words[1] == "and")
 
 
 def _may_begin(matches: Sequence[re.Match[str]], index: int, names: Collection[str]) -> bool:

@@ -5,13 +5,13 @@ Knows nothing of names themselves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from diarynotes.diary.words import WORD
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word as it stands (`text`), folded and without a final "'s" (`word`), and what stands around it."""
 
     text: str
@@ -27,18 +27,17 @@ def read_tokens(text: str) -> list[Token]:
     tokens: list[Token] = []
     end = 0
     for match in WORD.finditer(text):
-        gap = text[end : match.start()]
-        folded = match[0].lower().replace("’", "'")
-        bare = folded.removesuffix("'s")
-        tokens.append(
-            Token(
-                text=match[0][: len(bare)],
-                word=bare,
-                is_capital=match[0][0].isupper(),
-                is_first=not tokens or any(sign in gap for sign in ".!?…"),
-                is_possessive=bare != folded,
-                follows_sign=bool(gap.strip()),
-            )
-        )
-        end = match.end()
+        start, stop = match.span()
+        gap = text[end:start]
+        is_plain = gap == " "  # as nearly all of them are
+        is_first = not tokens or (not is_plain and any(sign in gap for sign in ".!?…"))
+        tokens.append(_read_word(match[0], is_first, not is_plain and bool(gap.strip())))
+        end = stop
     return tokens
+
+
+@lru_cache(maxsize=8192)  # most words of hours of speech were said before
+def _read_word(said: str, is_first: bool, follows_sign: bool) -> Token:
+    folded = said.lower().replace("’", "'")
+    bare = folded.removesuffix("'s")
+    return Token(said[: len(bare)], bare, said[0].isupper(), is_first, bare != folded, follows_sign)

@@ -83,8 +83,9 @@ def check_address(base_url: str, *, local: bool | None) -> Address:
         raise BadSettings("base_url", "must be a web address such as https://api.example.com/v1")
     if url.userinfo or url.query or url.fragment:
         raise BadSettings("base_url", "must hold no user, password, query or fragment; keys go into api_key")
-    address = Address(str(url), url.host, _is_local(url.host) if local is None else local)
-    if url.scheme == "http" and not address.local:
+    near = _is_local(url.host)
+    address = Address(str(url), url.host, near if local is None else local)
+    if url.scheme == "http" and not (near or address.local):
         raise BadSettings(
             "base_url", f"http://{url.host} would carry the diary openly; use https, or say local = true if it is yours"
         )

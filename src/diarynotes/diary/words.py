@@ -48,21 +48,21 @@ STOPWORDS = (
 )  # fmt: skip
 """Words that say nothing on their own about what a text is about."""
 
-_NOISES = frozenset("um uh er erm hmm am in so an war on me".split())
-"""Small words of English that are small words of its neighbours too, and so prove nothing."""
+_ENGLISH = STOPWORDS - frozenset("um uh er erm hmm am in so an war on me".split())
+"""Without small words that are small words of the neighbours of English too, and so prove nothing."""
 _ENOUGH_WORDS, _ENGLISH_SHARE = 6, 0.2
 _ENDINGS = ("ingly", "edly", "ings", "ing", "ied", "ies", "ed", "es", "ly", "s", "e", "y")
 
 
 def fold(text: str) -> list[str]:
     """The words of `text`, case folded, with straight apostrophes."""
-    return [match.casefold().replace("’", "'") for match in WORD.findall(text)]
+    return [match.casefold() for match in WORD.findall(text.replace("’", "'"))]
 
 
 def looks_english(text: str) -> bool:
     """Whether a text may be English: a fifth of its words are small English ones; too few words are never doubted."""
     words = fold(text[:20_000])
-    small = sum(word in STOPWORDS and word not in _NOISES for word in words)
+    small = sum(word in _ENGLISH for word in words)
     return bool(words) and (len(words) < _ENOUGH_WORDS or small >= _ENGLISH_SHARE * len(words))
 
 
