@@ -39,12 +39,22 @@ def empty_database(postgres_url: str) -> str:
     return _with_database(postgres_url, name)
 
 
+@pytest.fixture(scope="session")
+def make_database(postgres_url: str) -> Callable[[], str]:
+    """Makes one more up-to-date database without any row, and tells its URL."""
+
+    def make() -> str:
+        name = f"test_{next(_numbers)}"
+        _administer(postgres_url, f"create database {name} template template_ready")
+        return _with_database(postgres_url, name)
+
+    return make
+
+
 @pytest.fixture
-def database_url(postgres_url: str) -> str:
+def database_url(make_database: Callable[[], str]) -> str:
     """The URL of an up-to-date database without any row."""
-    name = f"test_{next(_numbers)}"
-    _administer(postgres_url, f"create database {name} template template_ready")
-    return _with_database(postgres_url, name)
+    return make_database()
 
 
 @pytest.fixture

@@ -154,6 +154,29 @@ def test_any_folder_will_do(tmp_path: Path, name: str) -> None:
     assert not Path(str(make_url(url).query["host"]), ".s.PGSQL.5432").exists()
 
 
+def test_whoever_knows_the_url_finds_the_server_again(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 40) / "postgres"
+    url = start_embedded(folder)
+    os.kill(server_of(folder), signal.SIGKILL)
+    assert start_embedded(folder) == url
+    assert ask(url, "select 42") == 42
+    for _ in range(2):
+        stop_embedded(folder)
+    sockets = Path(str(make_url(url).query["host"]))
+    assert not sockets.exists()
+    assert start_embedded(folder) == url
+    assert ask(url, "select 42") == 42
+    stop_embedded(folder)
+    sockets.mkdir()  # as somebody else may have by now, for all to enter
+    other = start_embedded(folder)
+    try:
+        assert other != url
+        assert ask(other, "select 42") == 42
+    finally:
+        stop_embedded(folder)
+        sockets.rmdir()
+
+
 def test_a_line_break_in_the_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadSettings):
         start_embedded(tmp_path / "a\nb")

@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from diarynotes.errors import LeaseLost, NotAudio, WriterFailed
-from diarynotes.models import Piece, Recording, WindowText
-from diarynotes.store import KnownSource, SourceFacts, open_store
+from diarynotes.calls import KeptAnswer
+from diarynotes.errors import LeaseLost, NotAudio, StorageFailed, WriterFailed
+from diarynotes.models import Job, Piece, Recording, WindowText
+from diarynotes.store import KnownSource, SourceFacts, jobs_sql, open_store
 from diarynotes.store.store import Store
 from tests.integration.store_samples import (
     MEDIA,
@@ -155,6 +156,22 @@ def test_each_stage_stores_its_result_with_the_state(store: Store) -> None:
     job = claim_one(store, "written", recording)
     assert store.land([job])[0].state == "landed"
     assert store.jobs.pending() == []
+
+
+def test_what_an_answer_used_is_billed_with_the_note_that_is_stored_or_not_at_all(store: Store, other: Store) -> None:
+    (recording,) = register(store, 1)
+    bring_to(store, "transcribed", [recording])
+    note, cost = make_note(make_transcript(recording)), make_cost("0.5")
+    whose = {"owner": recording.owner, "recording_id": recording.id}
+    store.desk.keep_answer("a", "{}", **whose, usd=cost.usd, usages=[cost.usage])
+    stale = claim_one(store, "transcribed", recording)
+    store.jobs.release(stale)
+    job = claim_one(other, "transcribed", recording)
+    with pytest.raises(LeaseLost):
+        store.jobs.store_note(stale, note, [cost], answers=["a"])
+    assert other.desk.find_answer("a", **whose) == KeptAnswer("{}", (cost.usage,))
+    other.jobs.store_note(job, note, [cost], answers=["a"])
+    assert other.desk.find_answer("a", **whose) == KeptAnswer("{}")
 
 
 def test_what_was_overtaken_writes_nothing(store: Store, other: Store) -> None:
@@ -309,11 +326,12 @@ def test_a_killed_workers_jobs_are_free_at_once(
     holder.kill()
     holder.wait()
     killed_at = time.monotonic()
-    while not (claimed := store.jobs.claim("received")):
+    while not (claimed := store.jobs.claim_suspects("received", limit=100)):
         assert time.monotonic() - killed_at < 5
         time.sleep(0.01)  # the server needs a moment to see that the socket is closed
     assert sorted(job.recording_id for job in claimed) == sorted(ids(found))
-    assert {job.attempt for job in claimed} == {2}
+    assert {(job.attempt, job.crashes) for job in claimed} == {(2, 1)}
+    assert store.jobs.quarantine(claimed[0], NotAudio()).crashes == 0, "nobody dies on what is set aside"
     if survivor:
         os.kill(survivor, signal.SIGKILL)
 
@@ -329,7 +347,7 @@ def test_a_frozen_workers_jobs_are_free_when_the_lease_has_run_out(
     os.kill(holder.pid, signal.SIGSTOP)
     frozen_at = time.monotonic()
     assert store.jobs.claim("received") == [], "a frozen worker keeps its session, so its lease decides"
-    while not (claimed := store.jobs.claim("received")):
+    while not (claimed := store.jobs.claim_suspects("received", limit=100)):
         assert time.monotonic() - frozen_at < 10
         time.sleep(0.05)
     assert len(claimed) == 3
@@ -352,6 +370,44 @@ def test_a_live_worker_keeps_its_lease(database_url: str, other: Store) -> None:
         holder.jobs.release(job)
 
 
+def test_a_claim_that_could_not_be_given_back_runs_out_while_its_worker_lives(
+    database_url: str, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(other, 2)
+    with open_store(database_url, other.home, lease_s=0.6) as holder:
+        kept, lost = holder.jobs.claim("received")
+        with monkeypatch.context() as patch:
+            patch.setattr(jobs_sql, "RELEASE", text("select 1 / 0 where 1 = :attempt or cast(:id as text) = :held"))
+            with pytest.raises(StorageFailed):
+                holder.jobs.release(lost)
+        (taken,) = wait_for(lambda: other.jobs.claim("received"))
+        assert (taken.recording_id, taken.crashes) == (lost.recording_id, 0)
+        other.jobs.release(taken)
+        holder.jobs.release(kept)
+
+
+def test_a_claim_that_was_made_though_postgres_said_otherwise_runs_out_while_its_worker_lives(
+    database_url: str, other: Store
+) -> None:
+    (recording,) = register(other, 1)
+    with open_store(database_url, other.home, lease_s=0.6) as holder:
+        with other.engine.begin() as connection:
+            unheard = "update jobs set worker = :worker, attempt = 1, lease_until = now() + interval '1 second'"
+            connection.execute(text(unheard), {"worker": holder.worker.number})
+        assert other.jobs.claim("received") == []
+        (taken,) = wait_for(lambda: other.jobs.claim("received"))
+        assert (taken.recording_id, taken.crashes) == (recording.id, 0)
+        other.jobs.release(taken)
+
+
+def wait_for(look: Callable[[], list[Job]]) -> list[Job]:
+    deadline = time.monotonic() + 30
+    while not (found := look()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
 def test_a_worker_that_lost_its_session_comes_back_as_another(store: Store, other: Store) -> None:
     (recording,) = register(store, 1)
     job = claim_one(store, "received", recording)
@@ -361,7 +417,8 @@ def test_a_worker_that_lost_its_session_comes_back_as_another(store: Store, othe
             text("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objid = :low"),
             {"low": number & 0xFFFFFFFF},
         )
-    assert claim_one(other, "received", recording).attempt == 2
+    (taken,) = other.jobs.claim_suspects("received")
+    assert (taken.recording_id, taken.attempt) == (recording.id, 2)
     store.worker.renew()
     assert store.worker.number != number
     with pytest.raises(LeaseLost):

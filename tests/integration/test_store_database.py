@@ -14,6 +14,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 import diarynotes.store
+import diarynotes.store.call_tables
+import diarynotes.store.drop_tables
 from diarynotes.errors import BadSettings, StorageFailed
 from diarynotes.store import open_store
 from diarynotes.store.database import HEAD, begin, open_database

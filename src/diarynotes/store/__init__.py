@@ -8,20 +8,48 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diarynotes.store.facts import HeardWindows, JobLine, KnownSource, Landing, Registered, SourceFacts, StoredNote
+from diarynotes.store.facts import (
+    SET_ASIDE,
+    Drop,
+    DropLine,
+    Experience,
+    Fruitless,
+    HeardWindows,
+    JobLine,
+    KnownSource,
+    Landing,
+    NoteVersion,
+    Registered,
+    SourceFacts,
+    StaleDay,
+    StoredEntry,
+    StoredNote,
+    in_order,
+)
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from diarynotes.models import Finding
     from diarynotes.store.store import Store
 
 __all__ = [
+    "SET_ASIDE",
+    "Drop",
+    "DropLine",
+    "Experience",
+    "Fruitless",
     "HeardWindows",
     "JobLine",
     "KnownSource",
     "Landing",
+    "NoteVersion",
     "Registered",
     "SourceFacts",
+    "StaleDay",
+    "StoredEntry",
     "StoredNote",
+    "in_order",
     "open_store",
     "rebuild",
     "start_embedded",
@@ -30,15 +58,18 @@ __all__ = [
 ]
 
 
-def open_store(database_url: str | None, home: Path, *, lease_s: float | None = None) -> Store:
+def open_store(
+    database_url: str | None, home: Path, *, lease_s: float | None = None, zone: ZoneInfo | None = None
+) -> Store:
     """The store of `home` on the Postgres at `database_url`, or on an embedded one under `home` where that is None.
 
-    The schema is brought up to date. `lease_s` is how long a claim outlives its worker's last sign of life. Raises
-    StorageFailed where the disk or the server fails, BadSettings for a URL of no Postgres.
+    The schema is brought up to date. `lease_s` is how long a claim outlives its worker's last sign of life.
+    Budgets count the days and months of `zone`, None is UTC. Raises StorageFailed where the disk or the server fails,
+    BadSettings for a URL of no Postgres.
     """
     from diarynotes.store.store import Store
 
-    return Store.open(database_url, home, lease_s=lease_s)
+    return Store.open(database_url, home, lease_s=lease_s, zone=zone)
 
 
 def start_embedded(folder: Path) -> str:

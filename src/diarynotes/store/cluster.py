@@ -76,6 +76,8 @@ def _initialise(data: Path) -> None:
     fresh.rename(data)
 
 
+_SOCKETS = "diarynotes-"
+"""How the names of folders begin that hold nothing but a server's socket."""
 _ROOM_BYTES = 1 << 20
 """With less free space than this a server that does not start says nothing, not even in its log."""
 
@@ -98,7 +100,7 @@ def stop(data: Path) -> None:
     """Stop the server on `data`; its clients are sent away."""
     address = _address(data)
     _postgres(data, ["pg_ctl", "stop", "-m", "fast", "-w", "-t", "60", "-s", "-D", _here()])
-    if address and Path(address["host"]).name.startswith("diarynotes-"):
+    if address and Path(address["host"]).name.startswith(_SOCKETS):
         shutil.rmtree(address["host"], ignore_errors=True)
 
 
@@ -148,9 +150,40 @@ def _socket_folder(data: Path) -> str:
     """Where the server listens, as it sees it: its own folder, or a short one where clients could not name that."""
     if _PLAIN_PATH.fullmatch(str(data)):
         return "."
-    sockets = Path(tempfile.mkdtemp(prefix="diarynotes-", dir=_short_temporary()))
+    note = data.parent / "sockets"
+    sockets = _sockets_of_last_time(note) or Path(tempfile.mkdtemp(prefix=_SOCKETS, dir=_short_temporary()))
+    note.write_text(str(sockets))
     _hand_over(sockets)
     return str(sockets)
+
+
+def _sockets_of_last_time(note: Path) -> Path | None:
+    """The same folder again, empty, so that whoever knows the server by it finds it when it is back.
+
+    None where it is not known, or meanwhile another's: names in a folder for all are anybody's once they are free.
+    """
+    try:
+        sockets = Path(note.read_text())
+        if sockets.parent != Path(_short_temporary()) or not sockets.name.startswith(_SOCKETS):
+            return None
+        with suppress(FileExistsError):
+            sockets.mkdir(mode=0o700)
+        facts = sockets.lstat()
+        if (
+            not stat.S_ISDIR(facts.st_mode)
+            or facts.st_mode & 0o077
+            or facts.st_uid not in (os.geteuid(), _server_uid())
+        ):
+            return None
+        for leftover in sockets.iterdir():
+            leftover.unlink()
+    except OSError:
+        return None
+    return sockets
+
+
+def _server_uid() -> int:
+    return _server_user().pw_uid if os.geteuid() == 0 else os.geteuid()
 
 
 def _short_temporary() -> str:

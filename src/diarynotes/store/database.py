@@ -8,19 +8,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, CompileError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from diarynotes.errors import BadSettings, StorageFailed
 
-HEAD = "0002"
+HEAD = "0006"
 """The newest migration under `migrations/versions`."""
 
 APPLICATION = "diarynotes"
 """What our connections call themselves; `cluster` tells foreign clients by it."""
+
+LONGEST_PAUSE_S = 30.0
+"""A transaction whose worker has done nothing for so long is undone by the server, else a frozen one keeps its locks.
+
+Shorter than a lease: when that has run out, nothing of what it covered is locked.
+"""
 
 _MIGRATION_LOCK = 0x6469617279
 """Key of the advisory lock under which the schema is changed ("diary" in ASCII)."""
@@ -62,11 +69,19 @@ def _engine(url: str) -> Engine:
             raise BadSettings("database_url", "Name a Postgres server: postgresql://user:password@host/database")
         # a row that Postgres refuses must not show up in a message
         ours = {"application_name": APPLICATION}
-        return create_engine(
+        engine = create_engine(
             parsed, connect_args=ours, pool_pre_ping=True, hide_parameters=True, pool_size=8, max_overflow=24
         )
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise BadSettings("database_url", "This is no URL of a Postgres server.") from None
+    event.listen(engine, "connect", _limit_pauses)
+    return engine
+
+
+def _limit_pauses(connection: Any, _record: object) -> None:
+    # not as an option of the connection, which poolers refuse
+    connection.execute("select set_config('idle_in_transaction_session_timeout', %s, false)", [f"{LONGEST_PAUSE_S}s"])
+    connection.commit()
 
 
 def _version(engine: Engine) -> str | None:

@@ -8,7 +8,21 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
-from diarynotes.models import Cost, DiaryNote, Job, Recording, RecordingId, Transcript, WindowText
+from diarynotes.models import (
+    Cost,
+    DayEntry,
+    DiaryNote,
+    Job,
+    JobState,
+    Priority,
+    Recording,
+    RecordingId,
+    Transcript,
+    WindowText,
+)
+
+SET_ASIDE: tuple[JobState, ...] = ("quarantined", "discarded", "erased")
+"""The notes of recordings in these states are in no entry."""
 
 UsageStage: TypeAlias = Literal["engine", "writer"]
 HeardWindows: TypeAlias = dict[str, dict[int, list[WindowText]]]
@@ -22,6 +36,35 @@ class SourceFacts:
     uri: str
     size_bytes: int
     etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """An object that somebody told of and that is to be registered.
+
+    `version` is what the teller calls this content of it, empty where it calls it nothing. The rest is the inbox's:
+    `told` counts how often it was told of, `tries` how often it could not be registered.
+    """
+
+    owner: str
+    uri: str
+    version: str = ""
+    priority: Priority = "normal"
+    id: int = 0
+    told: int = 1
+    tries: int = 0
+    received_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DropLine:
+    """A drop as a list of drops shows it: when it is tried again, why it was not registered, whether it is given up."""
+
+    drop: Drop
+    is_dead: bool
+    next_try_at: datetime | None
+    error_code: str | None
+    error_message: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +111,47 @@ class StoredNote:
     written_at: datetime
 
 
+def in_order(stored: StoredNote) -> tuple[datetime, RecordingId]:
+    """What puts the notes of a day in the order in which they were recorded."""
+    return stored.recording.recorded_at, stored.recording.id
+
+
+@dataclass(frozen=True, slots=True)
+class NoteVersion:
+    """A note of a recording, when it was written, and whether it is the current one or history."""
+
+    note: DiaryNote
+    written_at: datetime
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Experience:
+    """What the latest answers of a model took: how many they are, and the means of an answer.
+
+    `input_share` is what they read by what was estimated, `output_share` what they wrote by that estimate.
+    """
+
+    answers: int
+    input_share: float
+    output_share: float
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fruitless:
+    """Calls of a model for a recording since its current note was written, none of which became its note.
+
+    `rejected` tells that the model refused what was said, found it too long, or gave no answer that can be read.
+    """
+
+    recording_id: RecordingId
+    writer: str
+    model: str
+    answers: int
+    rejected: bool
+
+
 @dataclass(frozen=True, slots=True)
 class JobLine:
     """A job with its recording's owner and uri, as a list of jobs shows it."""
@@ -75,3 +159,21 @@ class JobLine:
     job: Job
     owner: str
     uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class StaleDay:
+    """A day of an owner whose entry does not show its notes; `notes_version` is theirs, None where it has none."""
+
+    owner: str
+    day: date
+    notes_version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """An entry, when it was written, and whether it is its day's current one."""
+
+    entry: DayEntry
+    written_at: datetime
+    is_current: bool

@@ -9,7 +9,7 @@ row matches, somebody else has taken the job over, nothing is written, and Lease
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,8 +20,20 @@ from sqlalchemy import Connection, Engine, Row, TextClause
 import diarynotes.store.jobs_sql as sql
 import diarynotes.store.results as results
 from diarynotes.errors import DiarynotesError, LeaseLost
-from diarynotes.models import Cost, DiaryNote, Job, JobState, Recording, RecordingId, Transcript, Usage, WindowText
+from diarynotes.models import (
+    PERSON,
+    Cost,
+    DiaryNote,
+    Job,
+    JobState,
+    Recording,
+    RecordingId,
+    Transcript,
+    Usage,
+    WindowText,
+)
 from diarynotes.store.database import begin
+from diarynotes.store.desk import bill_answers
 from diarynotes.store.facts import JobLine
 from diarynotes.store.tables import plain_text
 from diarynotes.store.worker import Worker
@@ -34,6 +46,11 @@ JobLines: TypeAlias = list[JobLine]
 
 END_STATES: frozenset[JobState] = frozenset({"landed", "quarantined", "dead", "discarded", "erased"})
 """States that no worker leaves on its own."""
+
+RETRIABLE: frozenset[JobState] = frozenset({"waiting", "dead", "quarantined", "discarded"})
+"""States that a person may have a recording tried again from."""
+
+_FAILED: tuple[JobState, ...] = ("waiting", "dead", "quarantined")
 
 
 class Jobs:
@@ -73,17 +90,45 @@ class Jobs:
     # -- claiming and giving back -------------------------------------------------------------------------------------
 
     def claim(self, state: JobState, *, ids: Sequence[RecordingId] | None = None, limit: int = 100) -> JobList:
-        """Up to `limit` free jobs in `state`, and waiting ones whose time has come, most urgent and oldest first."""
+        """Up to `limit` free jobs in `state`, and waiting ones whose time has come, most urgent and oldest first.
+
+        Those that the last worker died or froze on are left out: see `claim_suspects`.
+        """
+        return self._claim(sql.CLAIM, state, ids, limit)
+
+    def claim_suspects(self, state: JobState, *, ids: Sequence[RecordingId] | None = None, limit: int = 1) -> JobList:
+        """As `claim`, of those that the last worker died or froze on; whoever takes one should hold little else.
+
+        Each such takeover counts `crashes` up; getting on with it, or success, sets them back.
+        """
+        return self._claim(sql.CLAIM_SUSPECTS, state, ids, limit)
+
+    def suspects(self, state: JobState, ids: Sequence[RecordingId] | None = None) -> dict[RecordingId, int]:
+        """What `claim_suspects` would take, and the crashes of each with the one that it is free by."""
+        values = {"state": state, "ids": _list(ids), "worker": self._worker.number}
+        with self._begin() as connection:
+            return {row.recording_id: row.crashes for row in connection.execute(sql.SUSPECTS, values)}
+
+    def _claim(self, statement: TextClause, state: JobState, ids: Sequence[RecordingId] | None, limit: int) -> JobList:
         values: dict[str, Any] = {"state": state, "ids": _list(ids), "limit": limit}
         values |= {"worker": self._worker.number, "lease_s": self._worker.lease_s}
         with self._begin() as connection:
-            rows = connection.execute(sql.CLAIM, values).all()
+            rows = connection.execute(statement, values).all()
+        self._worker.hold(jobs=[(row.recording_id, row.attempt) for row in rows])
         return [_job(row) for row in sorted(rows, key=lambda row: (row.priority, row.recorded_at, row.recording_id))]
 
     def release(self, job: Job) -> Job:
-        """Give a claim back unharmed: another worker may have it at once, and no failure is counted."""
+        """Give a claim back unharmed: another worker may have it at once, and no failure is counted.
+
+        Where Postgres is gone, it runs out.
+        """
+        self.let_go([job])
         with self._begin() as connection:
             return _write(connection, sql.RELEASE, job)
+
+    def let_go(self, jobs: Sequence[Job]) -> None:
+        """Nobody here works on these any more: claims that could not be given back run out."""
+        self._worker.let_go(jobs=[(job.recording_id, job.attempt) for job in jobs])
 
     # -- a stage's result and the next state, as one ------------------------------------------------------------------
 
@@ -99,7 +144,8 @@ class Jobs:
         """Some windows of the recording were heard; kept until its transcript is stored or it is set aside."""
         with self._begin() as connection:
             self._relax(connection)
-            _write(connection, sql.HOLD, job)
+            if _write(connection, sql.HOLD, job).crashes:
+                connection.execute(sql.TRUST, {"id": job.recording_id})
             results.put_heard(connection, job.recording_id, key, texts)
 
     def store_transcript(self, job: Job, transcript: Transcript, usages: Sequence[Usage | Cost] = ()) -> Job:
@@ -111,12 +157,19 @@ class Jobs:
             results.put_costs(connection, job.recording_id, "engine", usages)
             return moved
 
-    def store_note(self, job: Job, note: DiaryNote, costs: Sequence[Cost] = ()) -> Job:
-        """The note was written and checked: it is the current one now, an earlier one becomes history."""
+    def store_note(
+        self, job: Job, note: DiaryNote, costs: Sequence[Cost] = (), *, answers: Collection[str] = ()
+    ) -> Job:
+        """The note was written and checked: it is the current one now, an earlier one becomes history.
+
+        Where a person's note is current it stays so, and this one is history from the beginning. `answers` are the keys
+        of the kept answers whose use is among `costs`: no other bill will have it.
+        """
         with self._begin() as connection:
             moved = _write(connection, sql.MOVE, job, {"state": "written"})
             results.put_note(connection, note)
             results.put_costs(connection, job.recording_id, "writer", costs)
+            bill_answers(connection, answers, job.recording_id)
             return moved
 
     def store_landed(self, job: Job) -> Job:
@@ -149,17 +202,46 @@ class Jobs:
     # -- what a person does -------------------------------------------------------------------------------------------
 
     def retry(self, ids: Sequence[RecordingId] | None = None, *, states: Sequence[JobState] | None = None) -> JobList:
-        """Put waiting, dead and quarantined jobs back to where they stopped, with a fresh count of failures."""
-        values = {"ids": _list(ids), "states": _list(states)}
+        """Put jobs back to where they stopped, with a fresh count of failures; quarantined ones to the beginning.
+
+        Those among `ids` in one of `states`, which are some of RETRIABLE; without them all that wait, are dead or are
+        quarantined, while what a person has discarded must be asked for.
+        """
+        wanted = _FAILED if states is None else [state for state in states if state in RETRIABLE]
+        values = {"ids": _list(ids), "states": list(wanted)}
         with self._begin() as connection:
             return [_job(row) for row in connection.execute(sql.RETRY, values)]
 
     def discard(self, ids: Sequence[RecordingId]) -> JobList:
-        """Give recordings up that have not landed; a worker busy with one of them loses it."""
+        """Give recordings up that have not landed; a worker busy with one of them loses it. `retry` undoes it."""
         with self._begin() as connection:
             moved = [_job(row) for row in connection.execute(sql.DISCARD, {"ids": list(ids)})]
             results.drop_heard(connection, [job.recording_id for job in moved])
             return moved
+
+    def store_edit(self, note: DiaryNote) -> Job | None:
+        """What a person has made of a recording's note, to be landed; a worker busy with the recording loses it.
+
+        None, and nothing is stored, where the recording is on its way to its first note, or given up.
+        """
+        with self._begin() as connection:
+            row = connection.execute(sql.EDIT, {"id": note.recording_id}).one_or_none()
+            if row is None:
+                return None
+            results.put_note(connection, note)
+            return _job(row)
+
+    def drop_edits(self, recording_id: RecordingId) -> Job | None:
+        """The newest note that is no person's becomes the current one again, to be landed; the edits stay as history.
+
+        None, and nothing is changed, where the current note is no person's, or there is no other.
+        """
+        with self._begin() as connection:
+            row = connection.execute(sql.DROP_EDITS, {"id": recording_id, "person": PERSON}).one_or_none()
+            if row is None:
+                return None
+            results.restore_note(connection, recording_id)
+            return _job(row)
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
@@ -177,16 +259,29 @@ class Jobs:
             rows = connection.execute(sql.LIST, values).all()
         return [JobLine(_job(row), row.owner, row.uri) for row in rows]
 
-    def count(self) -> dict[JobState, int]:
-        """How many jobs are in each state; states without one are left out."""
+    def count(self, ids: Sequence[RecordingId] | None = None) -> dict[JobState, int]:
+        """How many jobs, of these recordings or of all, are in each state; states without one are left out."""
         with self._begin() as connection:
-            return {row.state: row.jobs for row in connection.execute(sql.COUNT)}
+            return {row.state: row.jobs for row in connection.execute(sql.COUNT, {"ids": _list(ids)})}
 
     def stand(self) -> str:
         """Differs whenever a job has moved."""
         with self._begin() as connection:
             count, newest = connection.execute(sql.STAND).one()
         return f"{count} jobs, {newest.isoformat() if newest else 'never'}"
+
+    def claimable(self, ids: Sequence[RecordingId] | None = None, *, limit: int | None = None) -> Sequence[RecordingId]:
+        """Recordings that nobody works on though something is left to be done, most urgent and oldest first."""
+        with self._begin() as connection:
+            return connection.scalars(sql.CLAIMABLE, {"ids": _list(ids), "limit": limit}).all()
+
+    def stranded(self, *, idle_s: float = 600.0, limit: int | None = None) -> Sequence[RecordingId]:
+        """Recordings that somebody should take up now, most urgent and oldest first.
+
+        Their worker has died or frozen, their wait for the next try is over, or nobody has touched them for `idle_s`.
+        """
+        with self._begin() as connection:
+            return connection.scalars(sql.STRANDED, {"idle_s": idle_s, "limit": limit}).all()
 
     def pending(self, ids: Sequence[RecordingId] | None = None) -> JobList:
         """Those that a worker can take on now or holds: neither in an end state nor waiting."""
@@ -213,7 +308,7 @@ def _describe(error: Exception) -> dict[str, str]:
 
 
 def _job(row: Row[Any]) -> Job:
-    job = Job(*tuple(row)[:9])
+    job = Job(*tuple(row)[:10])
     return replace(job, next_attempt_at=_utc(job.next_attempt_at), updated_at=_utc(job.updated_at))
 
 

@@ -6,38 +6,90 @@ A claim is fenced by the attempt that it counted up and by the state in which it
 
 from __future__ import annotations
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
-JOB = "recording_id, state, attempt, failures, resume_state, next_attempt_at, error_code, error_message, updated_at"
+JOB = (
+    "recording_id, state, attempt, failures, resume_state, next_attempt_at, error_code, error_message, updated_at, "
+    "crashes"
+)
+_JOBS_JOB = ", ".join(f"jobs.{name}" for name in JOB.split(", "))
 
-# A claim is void when its lease has run out, or at once when its worker's advisory lock is gone: the worker is dead.
-# A worker takes its lock before it claims; a claim younger than this statement may be of one that `living` still lacks.
-CLAIM = text(f"""
+LIVING = """
 with living as materialized (
     select (classid::bigint << 32) | objid::bigint as worker
     from pg_locks
     where locktype = 'advisory' and objsubid = 1 and granted
       and database = (select oid from pg_database where datname = current_database())
-),
+)
+"""
+
+# A claim is void when its lease has run out, or at once when its worker's advisory lock is gone: the worker is dead.
+# A worker takes its lock before it claims; a claim younger than this statement may be of one that `living` still lacks.
+FREE = """(
+    worker is null or lease_until < now()
+    or (worker not in (select worker from living) and updated_at <= statement_timestamp())
+)"""
+
+# What the last worker died or froze on is left to CLAIM_SUSPECTS: it may have been the cause.
+_SUSPECT = "(crashes > 0 or (worker is not null and worker <> :worker))"
+
+_WANTED = """(state = :state or (state = 'waiting' and resume_state = :state and next_attempt_at <= now()))
+      and (cast(:ids as text[]) is null or recording_id = any(cast(:ids as text[])))"""
+
+
+def _claim(which: str) -> TextClause:
+    return text(f"""
+{LIVING},
 free as (
     select recording_id
     from jobs
-    where (state = :state or (state = 'waiting' and resume_state = :state and next_attempt_at <= now()))
-      and (
-          worker is null or lease_until < now()
-          or (worker not in (select worker from living) and updated_at <= statement_timestamp())
-      )
-      and (cast(:ids as text[]) is null or recording_id = any(cast(:ids as text[])))
+    where {_WANTED} and {FREE} and {which}
     order by priority, recorded_at, recording_id
     limit :limit
     for update skip locked
 )
 update jobs
 set state = :state, attempt = attempt + 1, worker = :worker, lease_until = now() + make_interval(secs => :lease_s),
+    crashes = crashes + (worker is not null and worker <> :worker)::integer,
     resume_state = null, next_attempt_at = null, updated_at = clock_timestamp()
 from free
 where jobs.recording_id = free.recording_id
-returning {", ".join("jobs." + name.strip() for name in JOB.split(","))}, jobs.priority, jobs.recorded_at
+returning {_JOBS_JOB}, jobs.priority, jobs.recorded_at
+""")
+
+
+CLAIM = _claim(f"not {_SUSPECT}")
+
+CLAIM_SUSPECTS = _claim(_SUSPECT)
+
+SUSPECTS = text(f"""
+{LIVING}
+select recording_id, crashes + (worker is not null and worker <> :worker)::integer as crashes
+from jobs
+where {_WANTED} and {FREE} and {_SUSPECT}
+order by priority, recorded_at, recording_id
+""")
+
+STRANDED = text(f"""
+{LIVING}
+select recording_id from jobs
+where ((state in ('received', 'validated', 'transcribed', 'written')
+        and (worker is not null or updated_at < now() - make_interval(secs => :idle_s)))
+       or (state = 'waiting' and next_attempt_at <= now()))
+  and {FREE}
+order by priority, recorded_at, recording_id
+limit :limit
+""")
+
+CLAIMABLE = text(f"""
+{LIVING}
+select recording_id from jobs
+where (state in ('received', 'validated', 'transcribed', 'written')
+       or (state = 'waiting' and next_attempt_at <= now()))
+  and {FREE}
+  and (cast(:ids as text[]) is null or recording_id = any(cast(:ids as text[])))
+order by priority, recorded_at, recording_id
+limit :limit
 """)
 
 RELAX = text("set local synchronous_commit = off")
@@ -46,24 +98,27 @@ HELD = "where recording_id = :id and attempt = :attempt and state = :held and wo
 
 HOLD = text(f"select {JOB} from jobs {HELD} for no key update")
 
+# Whoever gets on with a recording was not killed by what came so far.
+TRUST = text("update jobs set crashes = 0 where recording_id = :id and crashes > 0")
+
 MOVE = text(f"""
 update jobs
-set state = :state, worker = null, lease_until = null, failures = 0, error_code = null, error_message = null,
-    updated_at = now()
+set state = :state, worker = null, lease_until = null, failures = 0, crashes = 0, error_code = null,
+    error_message = null, updated_at = now()
 {HELD} returning {JOB}
 """)
 
 LAND = text(f"""
 update jobs
-set state = 'landed', landed_attempt = attempt, worker = null, lease_until = null, failures = 0, error_code = null,
-    error_message = null, updated_at = now()
+set state = 'landed', landed_attempt = attempt, worker = null, lease_until = null, failures = 0, crashes = 0,
+    error_code = null, error_message = null, updated_at = now()
 {HELD} returning {JOB}
 """)
 
 QUARANTINE = text(f"""
 update jobs
-set state = 'quarantined', worker = null, lease_until = null, error_code = :code, error_message = :message,
-    updated_at = now()
+set state = 'quarantined', worker = null, lease_until = null, crashes = 0, error_code = :code,
+    error_message = :message, updated_at = now()
 {HELD} returning {JOB}
 """)
 
@@ -71,6 +126,7 @@ POSTPONE = text(f"""
 update jobs
 set state = case when failures < cardinality(cast(:delays as float8[])) then 'waiting' else 'dead' end,
     next_attempt_at = now() + make_interval(secs => (cast(:delays as float8[]))[failures + 1]),
+    crashes = case when failures < cardinality(cast(:delays as float8[])) then 0 else crashes end,
     failures = failures + 1, resume_state = state, worker = null, lease_until = null,
     error_code = :code, error_message = :message, updated_at = now()
 {HELD} returning {JOB}
@@ -84,25 +140,44 @@ update jobs set worker = null, lease_until = null, updated_at = now()
 RETRY = text(f"""
 update jobs
 set state = case when state = 'quarantined' then 'received' else coalesce(resume_state, 'received') end,
-    failures = 0, resume_state = null, next_attempt_at = null, error_code = null, error_message = null,
+    failures = 0, crashes = 0, resume_state = null, next_attempt_at = null, error_code = null, error_message = null,
     updated_at = now()
-where state in ('waiting', 'dead', 'quarantined')
+where state = any(cast(:states as text[]))
   and (cast(:ids as text[]) is null or recording_id = any(cast(:ids as text[])))
-  and (cast(:states as text[]) is null or state = any(cast(:states as text[])))
+returning {JOB}
+""")
+
+# What a person does goes before what is being done: the attempt is counted up, so that whoever holds the job writes
+# nothing any more. A recording that is still on its way to its note is left to it.
+_EDIT = """
+update jobs
+set state = 'written', attempt = attempt + 1, worker = null, lease_until = null, failures = 0, crashes = 0,
+    resume_state = null, next_attempt_at = null, error_code = null, error_message = null, updated_at = now()
+where recording_id = :id and state in ('written', 'landed', 'quarantined', 'waiting', 'dead')
+"""
+
+EDIT = text(f"{_EDIT} returning {JOB}")
+
+DROP_EDITS = text(f"""
+{_EDIT}
+  and exists (select 1 from notes where recording_id = :id and is_current and writer = :person)
+  and exists (select 1 from notes where recording_id = :id and writer <> :person)
 returning {JOB}
 """)
 
 # The attempt is counted up, so that whoever works on it just now writes nothing any more.
 DISCARD = text(f"""
 update jobs
-set state = 'discarded', attempt = attempt + 1, worker = null, lease_until = null, resume_state = null,
+set state = 'discarded', attempt = attempt + 1, worker = null, lease_until = null,
+    resume_state = case when state = 'quarantined' then 'received' when state in ('waiting', 'dead') then resume_state
+                        else state end,
     next_attempt_at = null, updated_at = now()
 where recording_id = any(cast(:ids as text[])) and state not in ('landed', 'discarded', 'erased')
 returning {JOB}
 """)
 
 LIST = text(f"""
-select {", ".join("jobs." + name.strip() for name in JOB.split(","))}, recordings.owner, recordings.uri
+select {_JOBS_JOB}, recordings.owner, recordings.uri
 from jobs join recordings on recordings.id = jobs.recording_id
 where (cast(:ids as text[]) is null or recording_id = any(cast(:ids as text[])))
   and (cast(:states as text[]) is null or state = any(cast(:states as text[])))
@@ -113,4 +188,8 @@ limit :limit
 
 STAND = text("select count(*), max(updated_at) from jobs")
 
-COUNT = text("select state, count(*) as jobs from jobs group by state")
+COUNT = text("""
+select state, count(*) as jobs from jobs
+where cast(:ids as text[]) is null or recording_id = any(cast(:ids as text[]))
+group by state
+""")

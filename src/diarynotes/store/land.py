@@ -107,6 +107,7 @@ def schema_of(table: str) -> dict[str, Any]:
             "model": pl.String,
             "prompt_version": pl.String,
             "degraded": pl.Boolean,
+            "grounded_share": pl.Float64,
             "cost_usd": money,
         },
         "costs": {
@@ -116,6 +117,7 @@ def schema_of(table: str) -> dict[str, Any]:
             "model": pl.String,
             "input_tokens": pl.Int64,
             "output_tokens": pl.Int64,
+            "cached_tokens": pl.Int64,
             "seconds": pl.Float64,
             "usd": money,
             "price_source": pl.String,
@@ -132,7 +134,7 @@ def total_usd(landing: Landing) -> Decimal | None:
 
 def _recordings(landing: Landing) -> Iterator[Row]:
     recording, media, quality = landing.recording, landing.recording.media, landing.recording.quality
-    row: Row = {"id": recording.id, "owner": recording.owner, "source": recording.uri, "sha256": recording.sha256}
+    row: Row = {"owner": recording.owner, "source": recording.uri, "sha256": recording.sha256}
     row |= {"size_bytes": recording.size_bytes, "recorded_at": recording.recorded_at.astimezone(UTC)}
     row |= {"recorded_at_source": recording.recorded_at_source, "priority": recording.priority}
     if media:
@@ -147,7 +149,7 @@ def _recordings(landing: Landing) -> Iterator[Row]:
 
 def _transcripts(landing: Landing) -> Iterator[Row]:
     transcript = landing.transcript
-    row: Row = {"id": transcript.id, "owner": landing.recording.owner, "source": landing.recording.uri}
+    row: Row = {"transcript_id": transcript.id, "owner": landing.recording.owner, "source": landing.recording.uri}
     row |= {"engine": transcript.engine, "model": transcript.model, "language": transcript.language}
     row |= {"text": transcript.text, "trust": transcript.trust, "trust_reasons": list(transcript.trust_reasons)}
     yield row | {"degraded": transcript.degraded}
@@ -163,7 +165,7 @@ def _segments(landing: Landing) -> Iterator[Row]:
 
 def _notes(landing: Landing) -> Iterator[Row]:
     note, draft, recording, transcript = landing.note, landing.note.draft, landing.recording, landing.transcript
-    row: Row = {"id": note.id, "transcript_id": note.transcript_id, "owner": recording.owner}
+    row: Row = {"note_id": note.id, "transcript_id": note.transcript_id, "owner": recording.owner}
     row |= {"source": recording.uri, "recorded_at": recording.recorded_at.astimezone(UTC), "title": draft.title}
     row |= {"mood": draft.mood.label, "mood_score": draft.mood.score, "summary": draft.summary}
     row |= {"body": " ".join(sentence.text for sentence in draft.body)}
@@ -173,7 +175,7 @@ def _notes(landing: Landing) -> Iterator[Row]:
     row |= {"questions": list(draft.questions), "findings": [finding.code for finding in note.findings]}
     row |= {"engine": transcript.engine, "trust": transcript.trust, "writer": note.writer, "model": note.model}
     row |= {"prompt_version": note.prompt_version, "degraded": note.degraded or transcript.degraded}
-    yield row | {"cost_usd": total_usd(landing)}
+    yield row | {"grounded_share": note.grounded_share, "cost_usd": total_usd(landing)}
 
 
 def _costs(landing: Landing) -> Iterator[Row]:
@@ -181,6 +183,7 @@ def _costs(landing: Landing) -> Iterator[Row]:
         usage = cost.usage
         row: Row = {"number": number, "owner": landing.recording.owner, "provider": usage.provider}
         row |= {"model": usage.model, "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+        row |= {"cached_tokens": usage.cached_tokens}
         yield row | {"seconds": usage.seconds, "usd": cost.usd, "price_source": cost.price_source}
 
 

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from diarynotes.models import Recording, RecordingId
 from diarynotes.store.database import begin
 from diarynotes.store.facts import KnownSource, Registered, SourceFacts
-from diarynotes.store.results import read_recordings
+from diarynotes.store.results import put_recording, read_recordings
 from diarynotes.store.tables import JobRow, RecordingRow, SourceRow
 
 _PRIORITY = {"urgent": 0, "normal": 1, "low": 2}
@@ -45,12 +45,24 @@ def register(engine: Engine, found: Sequence[tuple[Recording, SourceFacts]]) -> 
     return answers
 
 
+def register_again(connection: Connection, recording: Recording) -> None:
+    """Make a recording known that was so before, with what had been learned of it; a job that it has stays."""
+    _put_recordings(connection, [recording])
+    put_recording(connection, recording)
+
+
 def known_sources(engine: Engine, uris: Sequence[str], *, owner: str) -> dict[str, KnownSource]:
     """What is known of those of `uris` that `owner` has had registered."""
     mine = (_sources.c.owner == owner) & (_sources.c.uri == func.any(list(uris)))
     with begin(engine) as connection:
         rows = connection.execute(select(_sources).where(mine)).all()
     return {row.uri: KnownSource(row.size_bytes, row.etag, row.recording_id) for row in rows}
+
+
+def forbid_cloud(engine: Engine, ids: Sequence[RecordingId]) -> None:
+    """Nothing of these recordings may be sent to another's machine from now on."""
+    with begin(engine) as connection:
+        connection.execute(update(_recordings).where(_recordings.c.id == func.any(list(ids))).values(cloud=False))
 
 
 def _put_recordings(connection: Connection, recordings: Sequence[Recording]) -> set[RecordingId]:

@@ -43,9 +43,11 @@ select recording_id from jobs
 where state in ('written', 'waiting', 'dead') or (landed_attempt is not null and state not in ('landed', 'erased'))
 """)
 
-_ALL_LANDED = text(
-    "select recording_id, landed_attempt from jobs where landed_attempt is not null and state <> 'erased'"
-)
+_ALL_LANDED = text("""
+select recording_id, landed_attempt from jobs
+where landed_attempt is not null and state <> 'erased'
+  and (cast(:ids as text[]) is null or recording_id = any(cast(:ids as text[])))
+""")
 
 
 def read_landings(engine: Engine, jobs: Sequence[Job]) -> list[Landing]:
@@ -80,7 +82,7 @@ def rebuild(engine: Engine, warehouse: Warehouse) -> None:
     place = warehouse.folder
     fresh = Warehouse(place.with_name(f".{place.name}-{uuid.uuid4().hex}"))
     try:
-        for landings in _all_landings(engine):
+        for landings in read_landed(engine):
             fresh.land(landings)
         _swap(fresh.folder, place)
     except OSError as failure:
@@ -88,17 +90,20 @@ def rebuild(engine: Engine, warehouse: Warehouse) -> None:
     finally:
         shutil.rmtree(fresh.folder, ignore_errors=True)
     # whatever landed in the old folder meanwhile lands again; what is there already costs nothing
-    for landings in _all_landings(engine):
+    for landings in read_landed(engine):
         warehouse.land(landings)
 
 
-def _all_landings(engine: Engine) -> Iterator[list[Landing]]:
+def read_landed(engine: Engine, ids: Sequence[RecordingId] | None = None) -> Iterator[list[Landing]]:
+    """What has landed, of all recordings or of `ids`, under the attempts that it landed under; in chunks."""
+    values = {"ids": None if ids is None else list(ids)}
     with begin(engine) as connection:
-        attempts = {row.recording_id: row.landed_attempt for row in connection.execute(_ALL_LANDED)}
-    ids = sorted(attempts)
-    for start in range(0, len(ids), _CHUNK):
+        attempts = {row.recording_id: row.landed_attempt for row in connection.execute(_ALL_LANDED, values)}
+    known = sorted(attempts)
+    for start in range(0, len(known), _CHUNK):
         with begin(engine) as connection:
-            yield _landings(connection, {key: attempts[key] for key in ids[start : start + _CHUNK]})
+            landings = _landings(connection, {key: attempts[key] for key in known[start : start + _CHUNK]})
+        yield landings  # when the transaction is over: whoever takes them may be a while
 
 
 def _landings(connection: Connection, attempts: dict[RecordingId, int]) -> list[Landing]:

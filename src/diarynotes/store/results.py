@@ -10,10 +10,10 @@ from dataclasses import fields
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import Connection, Row, Text, bindparam, func, select, text, true, update
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy import Connection, Row, Text, bindparam, exists, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 
-from diarynotes.models import Cost, DiaryNote, Finding, Recording, RecordingId, Transcript, Usage, WindowText
+from diarynotes.models import PERSON, Cost, DiaryNote, Finding, Recording, RecordingId, Transcript, Usage, WindowText
 from diarynotes.store.facts import HeardWindows, UsageStage
 from diarynotes.store.tables import (
     FindingRow,
@@ -36,7 +36,7 @@ _usages: Any = UsageRow.__table__  # type: ignore[attr-defined]
 _RECORDING = [field.name for field in fields(Recording)]
 _TRANSCRIPT = [field.name for field in fields(Transcript)]
 _NOTE = [field.name for field in fields(DiaryNote) if field.name != "findings"]
-_USAGE = [field.name for field in fields(Usage) if field.name != "cached_tokens"]  # has no column
+_USAGE = [field.name for field in fields(Usage)]
 
 
 def _upsert(table: Any, columns: Sequence[str], **computed: Any) -> Any:
@@ -57,15 +57,29 @@ _LEARN = (
     .values({name: bindparam(name) for name in ("media", "quality", "recorded_at", "recorded_at_source")})
 )
 _PUT_TRANSCRIPT = _upsert(_transcripts, _TRANSCRIPT, heard_at=func.clock_timestamp())
+# what is current still, after `_SUPERSEDE`, is a person's, which no other writer's note supersedes
+_another_stands = exists().where(
+    _notes.c.recording_id == bindparam("recording_id", type_=Text),
+    _notes.c.is_current,
+    _notes.c.id != bindparam("id", type_=Text),
+)
 _PUT_NOTE = _upsert(
-    _notes, _NOTE, owner=_owner_of("recording_id"), is_current=true(), written_at=func.clock_timestamp()
+    _notes, _NOTE, owner=_owner_of("recording_id"), is_current=~_another_stands, written_at=func.clock_timestamp()
 )
 _SUPERSEDE = text("""
 with day_kept as (
     update jobs set days = array_append(array_remove(days, cast(:note_day as date)), cast(:note_day as date))
     where recording_id = :recording
 )
-update notes set is_current = false where recording_id = :recording and is_current and id <> :note
+update notes set is_current = false
+where recording_id = :recording and is_current and id <> :note and (writer <> :person or :writer = :person)
+""")
+_STEP_BACK = text("update notes set is_current = false where recording_id = :recording and is_current")
+_STEP_FORWARD = text("""
+update notes set is_current = true
+where id = (
+    select id from notes where recording_id = :recording and writer <> :person order by written_at desc, id limit 1
+)
 """)
 _PUT_HEARD = insert(_heard).values({name: bindparam(name) for name in ("recording_id", "key", "number", "text")})
 _DROP_HEARD = text("delete from heard_windows where recording_id = any(cast(:ids as text[]))")
@@ -108,8 +122,12 @@ def put_transcript(connection: Connection, transcript: Transcript) -> None:
 
 
 def put_note(connection: Connection, note: DiaryNote) -> None:
-    """Make `note` the recording's current one, with its findings; the one before stays as history."""
-    connection.execute(_SUPERSEDE, {"recording": note.recording_id, "note": note.id, "note_day": note.day})
+    """Make `note` the recording's current one, with its findings; the one before stays as history.
+
+    A person's is superseded by a person's alone: any other note becomes history at once.
+    """
+    about = {"recording": note.recording_id, "note": note.id, "note_day": note.day}
+    connection.execute(_SUPERSEDE, about | {"writer": note.writer, "person": PERSON})
     connection.execute(_PUT_NOTE, {name: getattr(note, name) for name in _NOTE})
     connection.execute(_DROP_FINDINGS, {"note": note.id})
     if note.findings:
@@ -121,6 +139,18 @@ def put_note(connection: Connection, note: DiaryNote) -> None:
                 for number, finding in enumerate(note.findings)
             ],
         )
+
+
+def replace_note(connection: Connection, note: DiaryNote) -> None:
+    """As `put_note`, but `note` becomes the current one whoever wrote it and the one before."""
+    connection.execute(_STEP_BACK, {"recording": note.recording_id})
+    put_note(connection, note)
+
+
+def restore_note(connection: Connection, recording_id: RecordingId) -> None:
+    """Make the newest note that is no person's the current one again; there has to be one."""
+    connection.execute(_STEP_BACK, {"recording": recording_id})
+    connection.execute(_STEP_FORWARD, {"recording": recording_id, "person": PERSON})
 
 
 def put_costs(
@@ -176,7 +206,7 @@ def read_newest_transcripts(connection: Connection, ids: Sequence[RecordingId]) 
     """What was heard last in each of these recordings."""
     mine = _transcripts.c.recording_id == func.any(list(ids))
     newest = (_transcripts.c.recording_id, _transcripts.c.heard_at.desc())
-    first = select(_transcripts).ext(distinct_on(_transcripts.c.recording_id))
+    first = select(_transcripts).prefix_with(text("distinct on (recording_id)"))
     rows = connection.execute(first.where(mine).order_by(*newest))
     return {row.recording_id: to_transcript(row) for row in rows}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diarynotes.errors import BadSettings, StorageFailed
-from diarynotes.store.facts import JobLine
+from diarynotes.store.facts import JobLine, StoredEntry
 from diarynotes.store.land import TABLES, make_frame, schema_of
 from diarynotes.store.warehouse import Warehouse
 
@@ -27,10 +27,17 @@ _LEFTOVER_AGE_S = 3600.0
 """A half-built snapshot this old belongs to a process that was killed."""
 
 
-def build_snapshot(path: Path, warehouse: Warehouse, jobs: Sequence[JobLine], *, stand: str = "") -> None:
-    """Put a new DuckDB file at `path`: the warehouse's tables as they are now, and `jobs`. Raises StorageFailed.
+def build_snapshot(
+    path: Path,
+    warehouse: Warehouse,
+    jobs: Sequence[JobLine],
+    entries: Sequence[StoredEntry] = (),
+    *,
+    stand: str = "",
+) -> None:
+    """Put a new DuckDB file at `path`: the warehouse's tables as they are now, `jobs` and `entries`.
 
-    `stand` names what the file was built from; `read_stand` gives it back.
+    `stand` names what the file was built from; `read_stand` gives it back. Raises StorageFailed.
     """
     import duckdb
 
@@ -44,6 +51,7 @@ def build_snapshot(path: Path, warehouse: Warehouse, jobs: Sequence[JobLine], *,
             for table in TABLES:
                 _copy_table(connection, table, warehouse, fresh)
             _copy_frame(connection, "jobs", _jobs_frame(jobs), fresh)
+            _copy_frame(connection, "entries", _entries_frame(entries), fresh)
             connection.execute(f"comment on table jobs is '{stand}'")
             connection.commit()
         fresh.chmod(0o600)
@@ -113,6 +121,7 @@ def _copy_frame(connection: DuckDBPyConnection, table: str, frame: pl.DataFrame,
     rows.touch(mode=0o600)
     frame.write_parquet(rows)
     connection.execute(f"create table {table} as select * from read_parquet($file)", {"file": _unglobbed(rows)})  # noqa: S608
+    rows.unlink()  # now, since a process that is killed later leaves it behind
 
 
 def _jobs_frame(jobs: Sequence[JobLine]) -> pl.DataFrame:
@@ -126,6 +135,30 @@ def _jobs_frame(jobs: Sequence[JobLine]) -> pl.DataFrame:
         for line in jobs
     ]
     return pl.DataFrame(rows, schema=schema)
+
+
+def _entries_frame(entries: Sequence[StoredEntry]) -> pl.DataFrame:
+    import polars as pl
+
+    texts = pl.List(pl.String)
+    schema: dict[str, Any] = {"day": pl.Date, "owner": pl.String, "title": pl.String, "mood": pl.String}
+    schema |= {"mood_score": pl.Float64, "summary": pl.String, "body": pl.String}
+    schema |= {"people": texts, "places": texts, "topics": texts}
+    schema |= {"todos": pl.List(pl.Struct({"text": pl.String, "due": pl.Date})), "questions": texts}
+    schema |= {"writer": pl.String, "model": pl.String, "degraded": pl.Boolean, "grounded_share": pl.Float64}
+    schema |= {"note_ids": texts, "written_at": pl.Datetime("us", "UTC")}
+    return pl.DataFrame([_entry_row(stored) for stored in entries], schema=schema)
+
+
+def _entry_row(stored: StoredEntry) -> dict[str, Any]:
+    entry, draft = stored.entry, stored.entry.draft
+    row: dict[str, Any] = {name: getattr(entry, name) for name in ("day", "owner", "writer", "model", "degraded")}
+    row |= {"title": draft.title, "mood": draft.mood.label, "mood_score": draft.mood.score, "summary": draft.summary}
+    row |= {"body": " ".join(sentence.text for sentence in draft.body)}
+    row |= {name: list(getattr(draft, name)) for name in ("people", "places", "topics", "questions")}
+    row |= {"todos": [{"text": todo.text, "due": todo.due} for todo in draft.todos]}
+    row |= {"grounded_share": entry.grounded_share, "written_at": stored.written_at}
+    return row | {"note_ids": list(dict.fromkeys(note_id for note_id, _ in entry.sources))}
 
 
 def _remove_leftovers(path: Path) -> None:

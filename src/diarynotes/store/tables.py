@@ -30,7 +30,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import Date, TypeDecorator
 from sqlmodel import Field, SQLModel
 
-from diarynotes.models import Draft, Media, Quality, Segment, WindowText
+from diarynotes.models import Draft, Finding, Media, Quality, Segment, WindowText
 
 metadata = MetaData(
     naming_convention={
@@ -83,19 +83,37 @@ def _now() -> Column[datetime]:
     return Column(DateTime(timezone=True), nullable=False, server_default=func.now())
 
 
-def _time() -> Column[datetime]:
+def clock_column(**options: Any) -> Column[datetime]:
+    """When the row was made."""
+    return Column(DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp(), **options)
+
+
+def time_column() -> Column[datetime]:
+    """A moment that may not have come."""
     return Column(DateTime(timezone=True), nullable=True)
+
+
+def usd_column() -> Column[Decimal]:
+    """An amount in USD; null is unknown."""
+    return Column(Numeric(20, 10), nullable=True)
+
+
+def count_column() -> Column[int]:
+    """A large count, 0 where none is given."""
+    return Column(BigInteger, nullable=False, server_default=text("0"))
 
 
 def _recording(**options: Any) -> Column[str]:
     return Column(Text, ForeignKey("recordings.id", ondelete="CASCADE"), nullable=False, **options)
 
 
-class _Table(SQLModel):
+class Table(SQLModel):
+    """What all tables here share: one schema."""
+
     metadata: ClassVar[MetaData] = metadata
 
 
-class RecordingRow(_Table, table=True):
+class RecordingRow(Table, table=True):
     """One recording; its fields are those of `models.Recording`."""
 
     __tablename__ = "recordings"
@@ -110,10 +128,11 @@ class RecordingRow(_Table, table=True):
     priority: str = Field(sa_column=Column(Text, nullable=False))
     media: Media | None = Field(default=None, sa_column=Column(Noun(Media), nullable=True))
     quality: Quality | None = Field(default=None, sa_column=Column(Noun(Quality), nullable=True))
+    cloud: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
     registered_at: datetime | None = Field(default=None, sa_column=_now())
 
 
-class SourceRow(_Table, table=True):
+class SourceRow(Table, table=True):
     """Where a recording was found, so that an unchanged object is not read again. Two owners may share a uri."""
 
     __tablename__ = "sources"
@@ -127,14 +146,19 @@ class SourceRow(_Table, table=True):
     last_seen_at: datetime | None = Field(default=None, sa_column=_now())
 
 
-class JobRow(_Table, table=True):
+class JobRow(Table, table=True):
     """Where a recording stands. `worker` and `lease_until` are null while nobody holds it.
 
-    `landed_attempt` is the fencing token under which it landed last, `days` every day that a note of it had.
+    `landed_attempt` is the fencing token under which it landed last, `days` every day that a note of it had, `crashes`
+    how often in a row it was taken over from a worker that had died or frozen on it.
     """
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("jobs_claim_idx", "state", "priority", "recorded_at"),)
+    __table_args__ = (
+        Index("jobs_claim_idx", "state", "priority", "recorded_at"),
+        Index("jobs_worker_idx", "worker", postgresql_where=text("worker is not null")),
+        Index("jobs_landed_idx", "updated_at", postgresql_where=text("state = 'landed'")),
+    )
 
     recording_id: str = Field(sa_column=_recording(primary_key=True))
     state: str = Field(sa_column=Column(Text, nullable=False))
@@ -143,10 +167,11 @@ class JobRow(_Table, table=True):
     attempt: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     failures: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     resume_state: str | None = Field(default=None, sa_column=Column(Text))
-    next_attempt_at: datetime | None = Field(default=None, sa_column=_time())
+    next_attempt_at: datetime | None = Field(default=None, sa_column=time_column())
     worker: int | None = Field(default=None, sa_column=Column(BigInteger))
-    lease_until: datetime | None = Field(default=None, sa_column=_time())
+    lease_until: datetime | None = Field(default=None, sa_column=time_column())
     landed_attempt: int | None = Field(default=None)
+    crashes: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     days: list[date] = Field(
         default_factory=list, sa_column=Column(ARRAY(Date), nullable=False, server_default=text("'{}'"))
     )
@@ -155,7 +180,7 @@ class JobRow(_Table, table=True):
     updated_at: datetime | None = Field(default=None, sa_column=_now())
 
 
-class TranscriptRow(_Table, table=True):
+class TranscriptRow(Table, table=True):
     """What one engine heard in a recording; the newest is the one that the job goes on with."""
 
     __tablename__ = "transcripts"
@@ -172,7 +197,7 @@ class TranscriptRow(_Table, table=True):
     heard_at: datetime | None = Field(default=None, sa_column=_now())
 
 
-class HeardWindowRow(_Table, table=True):
+class HeardWindowRow(Table, table=True):
     """What was heard in one window of a recording whose transcript is not whole yet; gone when it is.
 
     `key` stands for the windows and for who heard them; a window heard several times has several rows, in order of id.
@@ -188,7 +213,7 @@ class HeardWindowRow(_Table, table=True):
     heard_at: datetime | None = Field(default=None, sa_column=_now())
 
 
-class NoteRow(_Table, table=True):
+class NoteRow(Table, table=True):
     """One note. Exactly one of a recording is current; those that it superseded stay as history."""
 
     __tablename__ = "notes"
@@ -209,9 +234,10 @@ class NoteRow(_Table, table=True):
     degraded: bool
     is_current: bool
     written_at: datetime | None = Field(default=None, sa_column=_now())
+    grounded_share: float | None = Field(default=None)
 
 
-class FindingRow(_Table, table=True):
+class FindingRow(Table, table=True):
     """What a check saw in a note, in the order in which it was seen."""
 
     __tablename__ = "findings"
@@ -224,8 +250,11 @@ class FindingRow(_Table, table=True):
     message: str = Field(sa_column=Column(Text, nullable=False))
 
 
-class UsageRow(_Table, table=True):
-    """A line of the cost ledger: never changed, never replaced. `usd` is null where the price is unknown."""
+class UsageRow(Table, table=True):
+    """A line of a recording's bill: never changed, never replaced. `usd` is null where the price is unknown.
+
+    It holds what the stored results cost; `calls` holds every call, those too that nothing came of.
+    """
 
     __tablename__ = "usages"
 
@@ -238,14 +267,43 @@ class UsageRow(_Table, table=True):
     input_tokens: int = Field(sa_column=Column(BigInteger, nullable=False))
     output_tokens: int = Field(sa_column=Column(BigInteger, nullable=False))
     seconds: float
-    usd: Decimal | None = Field(default=None, sa_column=Column(Numeric(20, 10), nullable=True))
+    cached_tokens: int = Field(default=0, sa_column=count_column())
+    usd: Decimal | None = Field(default=None, sa_column=usd_column())
     price_source: str = Field(sa_column=Column(Text, nullable=False))
     at: datetime | None = Field(
         default=None, sa_column=Column(DateTime(timezone=True), nullable=False, server_default=func.now(), index=True)
     )
 
 
-class CheckResultRow(_Table, table=True):
+class EntryRow(Table, table=True):
+    """The entry of an owner's day, made of its notes; its fields are those of `models.DayEntry`.
+
+    At most one of a day is current; those that it superseded stay as history.
+    """
+
+    __tablename__ = "entries"
+    __table_args__ = (
+        Index("entries_current_idx", "owner", "day", unique=True, postgresql_where=text("is_current")),
+        Index("entries_owner_day_idx", "owner", "day"),
+    )
+
+    id: str = Field(sa_column=Column(Text, primary_key=True))
+    owner: str = Field(sa_column=Column(Text, nullable=False))
+    day: date
+    notes_version: str = Field(sa_column=Column(Text, nullable=False))
+    sources: tuple[tuple[str, int], ...] = Field(sa_column=Column(Noun(tuple[tuple[str, int], ...]), nullable=False))
+    draft: Draft = Field(sa_column=Column(Noun(Draft), nullable=False))
+    findings: tuple[Finding, ...] = Field(sa_column=Column(Noun(tuple[Finding, ...]), nullable=False))
+    writer: str = Field(sa_column=Column(Text, nullable=False))
+    model: str = Field(sa_column=Column(Text, nullable=False))
+    prompt_version: str = Field(sa_column=Column(Text, nullable=False))
+    degraded: bool
+    grounded_share: float | None = Field(default=None)
+    is_current: bool
+    written_at: datetime | None = Field(default=None, sa_column=clock_column())
+
+
+class CheckResultRow(Table, table=True):
     """How a suite of data checks ended; `details` holds counts and names of columns, never rows."""
 
     __tablename__ = "check_results"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from datetime import date
 from functools import partial
@@ -50,26 +50,32 @@ class Warehouse:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def land(self, landings: Sequence[Landing]) -> None:
+    def land(self, landings: Sequence[Landing]) -> bool:
         """Make every table hold exactly `landings` for their recordings; a recording's day may have changed.
 
-        Older attempts than those that have landed count for nothing. Doing it twice changes nothing, not even a
-        file. Raises StorageFailed.
+        Older attempts than those that have landed count for nothing; false where there were any. Doing it twice
+        changes nothing, not even a file. Raises StorageFailed.
         """
         newest = {landing.recording.id: landing for landing in sorted(landings, key=lambda each: each.attempt)}
         valid = list(newest.values())
         for table in TABLES:
             valid = self._retrying(partial(self._replace, table, valid))
+        return len(valid) == len(newest)
 
     def read(self, table: str) -> pl.LazyFrame:
         """All rows of `table`; an empty frame before anything has landed."""
         return _scan(table, self.files(table))
 
-    def files(self, table: str) -> list[Path]:
-        """The Parquet files that make up `table` now, each under a folder `day=YYYY-MM-DD`."""
+    def files(self, table: str, days: Set[date] | None = None) -> list[Path]:
+        """The Parquet files that make up `table` now, each under a folder `day=YYYY-MM-DD`; only those of `days`."""
         with _failures(self.folder / table):
             delta = self._open(table)
-            return _files(delta, self.folder / table) if delta else []
+            found = _files(delta, self.folder / table) if delta else []
+        return [path for path in found if days is None or _day(path) in days]
+
+    def scan(self, table: str, files: Sequence[Path]) -> pl.LazyFrame:
+        """The rows of `table` that lie in some of its `files`."""
+        return _scan(table, files)
 
     def versions(self) -> tuple[int, ...]:
         """The version of each table, -1 for one that is not made yet; they differ whenever rows do."""
@@ -101,17 +107,29 @@ class Warehouse:
         rows = make_frame(table, valid)
         if valid and not _same(rows, present, valid):
             write_deltalake(delta, rows, mode="overwrite", predicate=_predicate(valid))
-            self._gather(table, delta, {landing.note.day for landing in valid})
+            self._gather(table, delta, {landing.note.day for landing in valid}, _MANY_FILES)
         return valid
 
-    def _gather(self, table: str, delta: DeltaTable, days: set[date]) -> None:
-        """Put a day's small files together, so that landing on it costs the same however much it holds."""
+    def _gather(self, table: str, delta: DeltaTable, days: Set[date] | None, most: int) -> None:
+        """Put the files of each of `days` (None: of all) that has more than `most` together into one."""
         from deltalake.exceptions import CommitFailedError
 
         files = Counter(_day(path) for path in _files(delta, self.folder / table))
-        for day in sorted(day for day in days if files[day] > _MANY_FILES):
+        for day in sorted(day for day, count in files.items() if count > most and (days is None or day in days)):
             with suppress(CommitFailedError):  # somebody else is at work on this day, and will do it
-                delta.optimize.compact(partition_filters=[("day", "=", str(day))])
+                self._rewrite(table, delta, day)
+
+    def _rewrite(self, table: str, delta: DeltaTable, day: date) -> None:
+        """Write a day's rows as they are into one file.
+
+        Not by Delta's own compaction: delta-rs lets commits through that remove files which a compaction has removed
+        meanwhile, since that changes no data. So two at a time would both succeed, and all rows be there twice.
+        """
+        from deltalake import write_deltalake
+
+        files = [path for path in _files(delta, self.folder / table) if _day(path) == day]
+        rows = _scan(table, files).collect()
+        write_deltalake(delta, rows, mode="overwrite", predicate=f"day = {_quoted(str(day))}")
 
     def _rows(self, table: str, delta: DeltaTable, landings: Sequence[Landing]) -> pl.DataFrame:
         """What `table` holds of the recordings of `landings`."""
@@ -158,8 +176,9 @@ class Warehouse:
     def _compact(self, table: str) -> None:
         delta = self._open(table)
         if delta is not None:
-            delta.optimize.compact()
-            delta.vacuum(dry_run=False)
+            self._gather(table, delta, None, 1)
+            if delta.vacuum(dry_run=True):  # for nothing, it would make a new version all the same
+                delta.vacuum(dry_run=False)
 
     def _retrying(self, act: Callable[[], T]) -> T:
         from deltalake.exceptions import CommitFailedError
@@ -260,7 +279,7 @@ def _check_log(folder: Path) -> None:
     except ValueError:
         actions = []
     if not actions:
-        why = "the newest entry of this table's log is torn; rebuild the warehouse from Postgres"
+        why = "the newest entry of this table's log is torn; `diarynotes mend` makes the warehouse anew"
         raise StorageFailed(str(entries[-1]), why)
 
 

@@ -2,7 +2,7 @@
 
 A worker is a random number and a session of its own that holds the advisory lock of that number. The lock goes when
 the session goes, so the jobs of a killed worker are free at once. A frozen worker keeps its session; there the lease
-decides. Knows the lease columns of `jobs` and nothing else of them.
+decides. Knows the lease columns of `jobs` and `drops` and nothing else of them.
 """
 
 from __future__ import annotations
@@ -11,22 +11,61 @@ import os
 import secrets
 import threading
 import weakref
+from collections.abc import Iterable
 from contextlib import suppress
+from typing import TypeAlias
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from diarynotes.errors import StorageFailed
+from diarynotes.models import RecordingId
 from diarynotes.store.database import begin
+
+Claim: TypeAlias = tuple[RecordingId, int]
+"""A claimed job: whose recording's, and the attempt that the claim counted."""
 
 LEASE_S = 60.0
 """How long a claim holds after the last sign of life."""
 
-_RENEW = text("update jobs set lease_until = now() + make_interval(secs => :lease_s) where worker = :worker")
+_RENEW = text("""
+with drops as (
+    update drops set lease_until = now() + make_interval(secs => :lease_s)
+    where worker = :worker and id = any(cast(:drops as bigint[]))
+)
+update jobs set lease_until = now() + make_interval(secs => :lease_s)
+where worker = :worker
+  and (recording_id, attempt) in (select * from unnest(cast(:jobs as text[]), cast(:attempts as integer[])))
+""")
+
+# What nobody here holds any more could not be given back, or was claimed though we were told otherwise.
+_LAPSE = text("""
+with drops as (
+    update drops set worker = null, lease_until = null where worker = :worker and lease_until < now()
+)
+update jobs set worker = null, lease_until = null where worker = :worker and lease_until < now()
+""")
+
+# Claims that nobody has taken over meanwhile are still ours: their fence is the attempt, not the number.
+_ADOPT = text("""
+with drops as (
+    update drops set worker = :worker, lease_until = now() + make_interval(secs => :lease_s) where worker = :lost
+)
+update jobs set worker = :worker, lease_until = now() + make_interval(secs => :lease_s) where worker = :lost
+""")
+
+_GIVE_BACK = text("""
+with drops as (update drops set worker = null, lease_until = null where worker = :worker)
+update jobs set worker = null, lease_until = null where worker = :worker
+""")
 
 
 class Worker:
-    """The holder of this process's claims. `lease_s` is the length of a lease; it is renewed every third of it."""
+    """The holder of this process's claims. `lease_s` is the length of a lease; it is renewed every third of it.
+
+    Only what is held here is renewed. A claim of which this process knows nothing, because Postgres was gone when it
+    was to be given back, or when Postgres said that it was made, runs out while the worker lives.
+    """
 
     def __init__(self, engine: Engine, *, lease_s: float = LEASE_S) -> None:
         self.lease_s = lease_s
@@ -36,6 +75,9 @@ class Worker:
         self._session: Connection | None = None
         self._number = 0
         self._heart: threading.Thread | None = None
+        self._held = threading.Lock()
+        self._jobs: set[Claim] = set()
+        self._drops: set[int] = set()
         _workers.add(self)
 
     @property
@@ -50,24 +92,46 @@ class Worker:
                 self._heart.start()
             return self._number
 
+    def hold(self, *, jobs: Iterable[Claim] = (), drops: Iterable[int] = ()) -> None:
+        """Renew these claims from now on: jobs by recording and attempt, drops by id."""
+        with self._held:
+            self._jobs.update(jobs)
+            self._drops.update(drops)
+
+    def let_go(self, *, jobs: Iterable[Claim] = (), drops: Iterable[int] = ()) -> None:
+        """Renew these claims no more, whether or not they can be given back."""
+        with self._held:
+            self._jobs.difference_update(jobs)
+            self._drops.difference_update(drops)
+
     def close(self) -> None:
-        """End the session: what is still claimed is free for others at once."""
+        """Give back what is still claimed and end the session; nobody is to think that this worker has died."""
         self._stop.set()
         if self._heart is not None:
             self._heart.join(timeout=5)
         with self._guard:
+            if self._session is not None:
+                with suppress(SQLAlchemyError):
+                    self._session.execute(_GIVE_BACK, {"worker": self._number})
             self._end_session()
 
     def renew(self) -> None:
-        """Push this worker's leases on; with a lost session it comes back under a new number, its claims given up."""
+        """Push this worker's leases on; with a lost session it comes back under a new number, with what it held."""
         with self._guard:
             if self._session is None:
                 return
             try:
-                self._session.execute(_RENEW, {"worker": self._number, "lease_s": self.lease_s})
+                self._session.execute(_RENEW, self._describe_held() | {"lease_s": self.lease_s})
+                self._session.execute(_LAPSE, {"worker": self._number})
             except SQLAlchemyError:
                 self._end_session()
                 self._come_alive()
+
+    def _describe_held(self) -> dict[str, object]:
+        with self._held:
+            jobs, drops = sorted(self._jobs), sorted(self._drops)
+        keys, attempts = [key for key, _ in jobs], [attempt for _, attempt in jobs]
+        return {"worker": self._number, "jobs": keys, "attempts": attempts, "drops": drops}
 
     def _beat(self) -> None:
         while not self._stop.wait(self.lease_s / 3):
@@ -90,6 +154,8 @@ class Worker:
         session = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         session.detach()
         session.execute(text("select pg_advisory_lock(:number)"), {"number": number})
+        if self._number:
+            session.execute(_ADOPT, {"worker": number, "lost": self._number, "lease_s": self.lease_s})
         self._session, self._number = session, number
 
     def _end_session(self) -> None:
@@ -101,6 +167,8 @@ class Worker:
     def let_go_in_child(self) -> None:
         """In a forked child: drop the inherited socket, else the session would outlive this worker's death."""
         session, self._session, self._heart = self._session, None, None
+        self._number = 0  # what the parent holds stays the parent's
+        self._held, self._jobs, self._drops = threading.Lock(), set(), set()
         self._guard = threading.Lock()
         self._engine.dispose(close=False)
         if session is None:
