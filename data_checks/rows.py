@@ -10,11 +10,11 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from diarynotes.models import Cost, DiaryNote, Recording, Segment, Transcript
+from diarynotes.models import PERSON, Cost, DiaryNote, Recording, Segment, Transcript
 
-_UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "km", "my"})
+UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "km", "my"})
 """Languages written without blanks between words, where words cannot be counted by them."""
-_OVERLAP_S = 0.05
+OVERLAP_S = 0.05
 """How far a segment may reach into the next one: less than a syllable."""
 
 
@@ -37,7 +37,7 @@ def transcript_row(transcript: Transcript, *, duration_s: float) -> dict[str, An
     segments = transcript.segments
     words = len(transcript.text.split())
     speech_s = sum(max(0.0, segment.end_s - segment.start_s) for segment in segments)
-    countable = speech_s > 0 and transcript.language not in _UNSPACED
+    countable = speech_s > 0 and transcript.language not in UNSPACED
     return {
         "id": transcript.id,
         "trust": transcript.trust,
@@ -49,14 +49,21 @@ def transcript_row(transcript: Transcript, *, duration_s: float) -> dict[str, An
 
 
 def note_row(note: DiaryNote, *, segments: int, recorded_at: datetime) -> dict[str, Any]:
-    """A note on a transcript of that many segments, recorded at `recorded_at` (UTC)."""
+    """A note on a transcript of that many segments, recorded at `recorded_at` (UTC).
+
+    What a person has written needs nothing that carries it; what they kept of the evidence must exist all the same.
+    """
     draft = note.draft
+    own_words = note.writer == PERSON
     return {
         "id": note.id,
         "title_length": len(draft.title.strip()),
         "sentences": len(draft.body),
         "empty_sentences": sum(not sentence.text.strip() for sentence in draft.body),
-        "ungrounded": sum(not _is_grounded(sentence.evidence, segments) for sentence in draft.body),
+        "ungrounded": sum(
+            not (_is_grounded(sentence.evidence, segments) or (own_words and not sentence.evidence))
+            for sentence in draft.body
+        ),
         "mood_score": draft.mood.score,
         "mood_label": draft.mood.label,
         "days_apart": abs((note.day - recorded_at.date()).days),
@@ -77,7 +84,7 @@ def cost_row(cost: Cost, *, cost_id: str) -> dict[str, Any]:
 
 def _count_disordered(segments: Sequence[Segment]) -> int:
     backward = sum(segment.start_s < 0 or segment.end_s < segment.start_s for segment in segments)
-    return backward + sum(later.start_s < earlier.end_s - _OVERLAP_S for earlier, later in pairwise(segments))
+    return backward + sum(later.start_s < earlier.end_s - OVERLAP_S for earlier, later in pairwise(segments))
 
 
 def _is_grounded(evidence: Sequence[int], segments: int) -> bool:

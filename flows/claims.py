@@ -6,25 +6,85 @@ Knows the queue and the error tree; knows no stage.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import update_wrapper
 from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from diarynotes import observe
-from diarynotes.errors import DiarynotesError, LeaseLost, RecordingRejected, StorageFailed, Unexpected
+from diarynotes.errors import DiarynotesError, LeaseLost, RecordingRejected, StorageFailed, Unexpected, WorkerDied
 from diarynotes.models import Job, JobState, RecordingId
+from flows.retries import retry_delays
 from flows.workshop import Workshop
 
 _log = logging.getLogger("diarynotes.flows")
 
 
+class _Sum(Protocol):
+    """What a stage has done; that of two turns together is their sum."""
+
+    def __add__(self, other: Self, /) -> Self: ...
+
+
+P = ParamSpec("P")
+T = TypeVar("T", bound=_Sum)
+
+
+_FEW = 10
+"""So many recordings that one worker died on are tried together once more; what another dies on is tried alone."""
+_LEAST_CRASHES = 2
+"""By then a recording has been tried among few; any further crash is one that it alone can have caused."""
+
+
 class Claims:
-    """The free jobs among `ids` in `state`, held while the block runs; what is not settled in it is given back."""
+    """The free jobs among `ids` in `state`, held while the block runs; what is not settled in it is given back.
+
+    Where nothing is free but what workers died on, some of that, while nobody else in this process holds anything.
+    What too many have died on is not handed out: it ends as dead, or stays landed.
+    """
 
     def __init__(self, shop: Workshop, state: JobState, ids: Sequence[RecordingId]) -> None:
         self._shop = shop
-        self.jobs = shop.store.jobs.claim(state, ids=ids, limit=len(ids)) if ids else []
-        self._open = {job.recording_id: job for job in self.jobs}
+        self.jobs: list[Job] = []
+        self._claimed: Sequence[Job] = ()
+        self._open: dict[RecordingId, Job] = {}
+        self._holds_turn = False
+        try:
+            self._claim(state, ids)
+        except BaseException:
+            self._shop.store.jobs.let_go(self._claimed)
+            self._end_turn()
+            raise
+
+    def _claim(self, state: JobState, ids: Sequence[RecordingId]) -> None:
+        queue = self._shop.store.jobs
+        if ids and self._begin_turn(alone=False):
+            self._take(queue.claim(state, ids=ids, limit=len(ids)))
+            if self.jobs:
+                return
+            self._end_turn()
+            groups = group_suspects(queue.suspects(state, ids))
+            if groups and self._begin_turn(alone=True):
+                self._take(queue.claim_suspects(state, ids=groups[0], limit=len(groups[0])))
+
+    def _take(self, claimed: Sequence[Job]) -> None:
+        self._claimed = claimed
+        self._open = {job.recording_id: job for job in claimed}
+        most = max(self._shop.settings.most_crashes, _LEAST_CRASHES)
+        self.jobs = [job for job in claimed if job.crashes <= most]
+        for job in claimed:
+            if job.crashes > most and job.state != "landed":
+                self.fail(job, WorkerDied(job.crashes))
+
+    def _begin_turn(self, *, alone: bool) -> bool:
+        self._holds_turn = self._shop.turns.begin(alone=alone, stopping=self._shop.stopping.is_set)
+        return self._holds_turn
+
+    def _end_turn(self) -> None:
+        if self._holds_turn:
+            self._holds_turn = False
+            self._shop.turns.end()
 
     def __enter__(self) -> Claims:
         return self
@@ -32,9 +92,13 @@ class Claims:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for job in self._open.values():
-            with suppress(LeaseLost, StorageFailed):  # a claim that cannot be given back runs out by itself
-                self._shop.store.jobs.release(job)
+        try:
+            for job in self._open.values():
+                with suppress(LeaseLost, StorageFailed):  # a claim that cannot be given back runs out by itself
+                    self._shop.store.jobs.release(job)
+        finally:
+            self._shop.store.jobs.let_go(self._claimed)
+            self._end_turn()
 
     @property
     def ids(self) -> list[RecordingId]:
@@ -70,15 +134,60 @@ class Claims:
         with self.settling(job):
             raise error
 
-    def _postpone(self, job: Job, error: Exception) -> Job:
-        return self._shop.store.jobs.postpone(job, error, self._shop.settings.retry_delays_s)
+    def _postpone(self, job: Job, error: DiarynotesError) -> Job:
+        return self._shop.store.jobs.postpone(job, error, retry_delays(error, self._shop.settings.retry_delays_s))
 
-    def _set_aside(self, job: Job, error: DiarynotesError, move: Callable[[Job, Exception], Job]) -> None:
+    def _set_aside(self, job: Job, error: DiarynotesError, move: Callable[[Job, Any], Job]) -> None:
         try:
             moved = move(job, error)
         except LeaseLost:
             return
         if moved.state == "quarantined":
-            observe.recording_quarantined(job.recording_id, error.code)
+            observe.recording_quarantined(job.recording_id, error.code, error.reason)
         else:
-            observe.recording_postponed(job.recording_id, error.code, moved.state)
+            observe.recording_postponed(job.recording_id, error.code, moved.state, error.reason)
+
+
+def group_suspects(crashes: Mapping[RecordingId, int]) -> list[list[RecordingId]]:
+    """Recordings that workers died on, in groups that are tried one after the other.
+
+    Most of what a worker held when it died had no part in it. So what one has died on is tried again among a few, and
+    only what two have died on by itself: first those on which the fewest have died, so that workers which are killed
+    as soon as they have started do not count against the same recording each time.
+    """
+    once = [key for key, count in crashes.items() if count == 1]
+    few = [once[start : start + _FEW] for start in range(0, len(once), _FEW)]
+    alone = sorted((key for key, count in crashes.items() if count > 1), key=lambda key: crashes[key])
+    return [*few, *([key] for key in alone)]
+
+
+def in_turns(
+    state: JobState, *, warm_up: Callable[[], object] = lambda: None
+) -> Callable[
+    [Callable[Concatenate[Workshop, Sequence[RecordingId], P], T]],
+    Callable[Concatenate[Workshop, Sequence[RecordingId], P], T],
+]:
+    """Makes a stage that claims jobs in `state` go on, after all others, with those that workers died on.
+
+    `warm_up` is called before the first of these is held: a worker that is killed while it imports must not count
+    against a recording.
+    """
+
+    def decorate(
+        stage: Callable[Concatenate[Workshop, Sequence[RecordingId], P], T],
+    ) -> Callable[Concatenate[Workshop, Sequence[RecordingId], P], T]:
+        def work(shop: Workshop, ids: Sequence[RecordingId], /, *args: P.args, **kwargs: P.kwargs) -> T:
+            done = stage(shop, ids, *args, **kwargs)
+            groups = group_suspects(shop.store.jobs.suspects(state, ids) if ids else {})
+            if groups:
+                warm_up()
+            for group in groups:
+                if shop.stopping.is_set():
+                    break
+                done = done + stage(shop, group, *args, **kwargs)
+            return done
+
+        update_wrapper(work, stage)
+        return work
+
+    return decorate

@@ -6,22 +6,24 @@ Knows no order of stages; `diary.py` does.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+import data_checks
 from data_checks import CheckResult
 from diarynotes import observe
 from diarynotes.buckets import hash_object
 from diarynotes.cost import price
-from diarynotes.diary import Private, write_note
-from diarynotes.errors import SourceUnavailable, UncheckedNote, Unexpected
-from diarynotes.ingest import date_recording, diary_day, make_recording
+from diarynotes.errors import DiarynotesError, SourceUnavailable, UncheckedNote, Unexpected
+from diarynotes.ingest import date_recording, make_recording
 from diarynotes.models import BucketObject, Job, Priority, Recording, RecordingId
 from diarynotes.store import Landing, SourceFacts
-from flows.claims import Claims
+from flows.claims import Claims, in_turns
 from flows.gate import check_landings, turned_away
 from flows.hearing import examine
 from flows.sandboxed import in_sandbox
 from flows.workshop import Wishes, Workshop
+from flows.writing import Work, group_work, plan_work, write_alone, write_together
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,12 @@ class Registration:
 
 
 def register_objects(
-    shop: Workshop, objects: Sequence[BucketObject], *, owner: str, priority: Priority
+    shop: Workshop, objects: Sequence[BucketObject], *, owner: str, priority: Priority, cloud: bool = True
 ) -> Registration:
-    """Makes each object known by its content; an object that has not changed since last time is not read again."""
+    """Makes each object known by its content; an object that has not changed since last time is not read again.
+
+    Without `cloud` nothing of them may be sent to another's machine, now or later.
+    """
     known = shop.store.known_sources([obj.uri for obj in objects], owner=owner)
     ids: list[RecordingId] = []
     fresh: list[tuple[Recording, SourceFacts]] = []
@@ -51,14 +56,17 @@ def register_objects(
             problems.append(problem)
             continue
         recording = make_recording(obj, owner=owner, sha256=sha256, zone=shop.settings.zone, priority=priority)
-        fresh.append((recording, SourceFacts(obj.uri, obj.size_bytes, obj.version)))
+        fresh.append((replace(recording, cloud=cloud), SourceFacts(obj.uri, obj.size_bytes, obj.version)))
     for entry in shop.store.register(fresh) if fresh else ():
         ids.append(entry.recording.id)
         if entry.is_new:
             observe.recording_registered(entry.recording.id, entry.recording.uri, entry.recording.size_bytes)
+    if not cloud and ids:
+        shop.store.forbid_cloud(ids)  # those too that were known before
     return Registration(tuple(ids), tuple(problems))
 
 
+@in_turns("received")
 def validate_recordings(shop: Workshop, ids: Sequence[RecordingId]) -> int:
     """received -> validated: can it be decoded, how well can it be heard, when was it recorded?"""
     with Claims(shop, "received", ids) as claims:
@@ -73,20 +81,42 @@ def validate_recordings(shop: Workshop, ids: Sequence[RecordingId]) -> int:
         return len(claims.jobs)
 
 
+@in_turns("transcribed")
 def write_notes(shop: Workshop, ids: Sequence[RecordingId], *, wishes: Wishes) -> int:
-    """transcribed -> written: the first writer that answers makes the note."""
+    """transcribed -> written: the first writer that answers makes the note.
+
+    Several are written side by side, because nearly all of the time goes by on others' machines.
+    """
     with Claims(shop, "transcribed", ids) as claims:
         recordings = shop.store.recordings(claims.ids)
         transcripts = shop.store.transcripts(claims.ids)
-        settings = shop.settings
-        private = Private(settings.private_names, settings.phone_region or None)
-        for job in claims.remaining():
-            with claims.settling(job):
-                recorded_at = recordings[job.recording_id].recorded_at
-                day = diary_day(recorded_at, zone=settings.zone, day_start=settings.day_start)
-                note = write_note(transcripts[job.recording_id], day=day, writers=shop.writers(wishes), private=private)
-                shop.store.jobs.store_note(job, note, [price(usage) for usage in note.draft.usage])
-                observe.recording_written(job.recording_id, note.writer, note.degraded)
+        jobs = {job.recording_id: job for job in claims.jobs}
+        planned = []
+        for job in claims.jobs:
+            transcript = transcripts.get(job.recording_id)
+            try:
+                if transcript is None:
+                    raise Unexpected("its transcript is missing")
+                planned.append(plan_work(shop, recordings[job.recording_id], transcript, wishes))
+            except DiarynotesError as error:
+                claims.fail(job, error)
+
+        def write(group: Sequence[Work]) -> None:
+            shared = write_together(shop, group)
+            for work in group:
+                if shop.stopping.is_set():
+                    return
+                job = jobs[work.recording.id]
+                with claims.settling(job):
+                    written = shared.get(job.recording_id) or write_alone(shop, work)
+                    note = written.note
+                    costs = [price(usage) for usage in note.draft.usage]
+                    shop.store.jobs.store_note(job, note, costs, answers=written.answers)
+                    observe.recording_written(job.recording_id, note.writer, note.degraded)
+
+        with ThreadPoolExecutor(shop.settings.writer_concurrency, "writing") as pool:
+            for done in [pool.submit(write, group) for group in group_work(shop, planned)]:
+                done.result()
         return len(claims.jobs)
 
 
@@ -97,7 +127,11 @@ class Landed:
     count: int
     checks: tuple[CheckResult, ...]
 
+    def __add__(self, other: Landed) -> Landed:
+        return Landed(self.count + other.count, (*self.checks, *other.checks))
 
+
+@in_turns("written", warm_up=data_checks.warm_up)
 def land_notes(shop: Workshop, ids: Sequence[RecordingId]) -> Landed:
     """written -> landed: what passes the data checks goes into the warehouse, what fails is set aside."""
     with shop.landing, Claims(shop, "written", ids) as claims:
@@ -113,7 +147,7 @@ def land_notes(shop: Workshop, ids: Sequence[RecordingId]) -> Landed:
         for recording_id, codes in failed.items():
             claims.fail(jobs[recording_id], UncheckedNote(codes))
         passed = [landing for landing in landings if landing.recording.id not in failed]
-        shop.store.warehouse.land(passed)
+        shop.store.put_landings(passed)
         _settle_landed(shop, claims, [jobs[landing.recording.id] for landing in passed], passed)
         return Landed(len(claims.jobs), checks)
 

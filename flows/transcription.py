@@ -6,6 +6,7 @@ Knows the queue, the store and the settings; how windows become text is `diaryno
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterator, Sequence
 
 from diarynotes import observe
@@ -14,7 +15,7 @@ from diarynotes.errors import LeaseLost
 from diarynotes.models import Job, Recording, RecordingId, Usage
 from diarynotes.store import HeardWindows
 from diarynotes.transcribe import Care, Engine, Heard, Texts, choose_steps, transcribe_recordings
-from flows.claims import Claims
+from flows.claims import Claims, in_turns
 from flows.hearing import hear
 from flows.sandboxed import in_sandbox
 from flows.workshop import Wishes, Workshop
@@ -22,9 +23,10 @@ from flows.workshop import Wishes, Workshop
 _log = logging.getLogger("diarynotes.flows")
 
 
+@in_turns("validated")
 def transcribe_claimed(shop: Workshop, ids: Sequence[RecordingId], *, wishes: Wishes) -> int:
     """The free ones among `ids`, a model at a time; how many there were."""
-    with shop.hearing, Claims(shop, "validated", ids) as claims:
+    with shop.hearing, shop.slots.hold(f"gpu.{socket.gethostname()}"), Claims(shop, "validated", ids) as claims:
         recordings = shop.store.recordings(claims.ids)
         for group in _group_by_model(shop, claims.jobs, recordings, wishes):
             _Hearing(shop, claims, recordings, wishes).transcribe(group)
@@ -114,6 +116,7 @@ class _Hearing:
             )
 
     def _tell_progress(self, recording_id: RecordingId, share: float) -> None:
-        heard_s = share * _duration_s(self._recordings[recording_id])
-        observe.listened(recording_id, heard_s - self._heard_s.get(recording_id, 0.0))
+        duration_s = _duration_s(self._recordings[recording_id])
+        heard_s = share * duration_s
+        observe.listened(recording_id, heard_s - self._heard_s.get(recording_id, 0.0), duration_s)
         self._heard_s[recording_id] = heard_s

@@ -6,12 +6,14 @@ Never an input of a task: Prefect hashes and records inputs, and these hold conn
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
+from blocks.buckets import connect_buckets
 from diarynotes.audio import sweep_spool
-from diarynotes.diary import Writer, open_writers
+from diarynotes.errors import StorageFailed
 from diarynotes.models import Priority
 from diarynotes.sandbox import Sandbox, SandboxLimits
 from diarynotes.settings import Settings, check_terms, load_settings, parse_terms
@@ -22,6 +24,11 @@ from diarynotes.validate import Limits
 from flows.engines import Engines
 from flows.engines import Wishes as Wishes  # callers need to know this module only
 from flows.hearing import warm_up
+from flows.limits import Slots
+from flows.turns import Turns
+from flows.writers import Writers
+
+_log = logging.getLogger("diarynotes.flows")
 
 
 class Workshop:
@@ -29,13 +36,19 @@ class Workshop:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        connect_buckets(settings)
         self.stopping = threading.Event()
         """Set when the person at the keyboard wants out: tasks hand back what they have not begun."""
+        self.turns = Turns()
+        """Who may hold jobs beside whom."""
+        self.slots = Slots()
+        """What operators have set for all runs, read when a run begins."""
         self._lock = threading.RLock()
         self._closing = ExitStack()
         self._store: Store | None = None
         self._sandbox: Sandbox | None = None
-        self._writers: dict[tuple[str, ...], tuple[Writer, ...]] = {}
+        self.writers = Writers(settings)
+        self._closing.callback(self.writers.close)
         self._pooled: Engines | None = None
         self.landing = threading.Lock()
         """One landing at a time: two merges into one table of this process would only make one start over."""
@@ -47,9 +60,20 @@ class Workshop:
         with self._lock:
             if self._store is None:
                 settings = self.settings
-                opened = open_store(settings.database_url, settings.home, lease_s=settings.lease_s)
+                opened = open_store(settings.database_url, settings.home, lease_s=settings.lease_s, zone=settings.zone)
                 self._store = self._closing.enter_context(opened)
+                self._recover(self._store)
             return self._store
+
+    @staticmethod
+    def _recover(store: Store) -> None:
+        """Before anything is made that the warehouse may hold already, where an older copy of Postgres was restored."""
+        if not store.warehouse.folder.exists():
+            return
+        with suppress(StorageFailed):  # a warehouse that cannot be read: who lands in it, and the doctor, tell of it
+            if found := store.recover():
+                told = "an older copy of the database was restored: %d recordings came back out of the warehouse"
+                _log.warning(told, len(found.ids))
 
     @property
     def sandbox(self) -> Sandbox:
@@ -62,6 +86,11 @@ class Workshop:
                     Sandbox(workers=settings.worker_count, limits=limits, warm_up=warm_up)
                 )
             return self._sandbox
+
+    @property
+    def buckets(self) -> tuple[str, ...]:
+        """What a sweep looks into: whole buckets of `<owner>/…`."""
+        return self.settings.buckets or (str(self.settings.home / "bucket"),)
 
     @property
     def limits(self) -> Limits:
@@ -88,11 +117,11 @@ class Workshop:
             engine=engine or settings.engine,
             model=model or settings.model,
             language=language or settings.language,
-            writers=tuple(name.strip() for name in writers.split(",")) if writers else settings.writers,
+            writers=tuple(name.strip() for name in writers.split(",") if name.strip()) if writers else (),
             terms=None if prompt is None else check_terms(parse_terms(prompt, ",")),
         )
         check_engine(wishes.engine)
-        self.writers(wishes)
+        self.writers.check(wishes.writers)
         return wishes
 
     @property
@@ -110,18 +139,6 @@ class Workshop:
     def model_for(self, wishes: Wishes, priority: Priority, duration_s: float) -> str:
         """The name of what would hear it; recordings with the same one can share an engine's batches."""
         return self.engines.name_model(wishes, priority, duration_s)
-
-    def writers(self, wishes: Wishes) -> tuple[Writer, ...]:
-        """The chain of writers for these wishes, kept open."""
-        with self._lock:
-            if wishes.writers not in self._writers:
-                settings = self.settings
-                self._writers[wishes.writers] = open_writers(
-                    wishes.writers, settings.writer_options, cloud=settings.cloud
-                )
-                for writer in self._writers[wishes.writers]:
-                    self._closing.callback(writer.close)
-            return self._writers[wishes.writers]
 
     def stop(self) -> None:
         """Tasks hand back what they have not begun, and the batch that an engine of its own process is at."""

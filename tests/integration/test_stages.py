@@ -17,7 +17,7 @@ from diarynotes.models import WindowText
 from diarynotes.settings import load_settings
 from diarynotes.store.embedded import stop_embedded
 from diarynotes.testing import ScriptedEngine
-from flows import stages
+from flows import stages, writing
 from flows.transcription import transcribe_claimed
 from flows.workshop import Wishes, Workshop, open_workshop
 
@@ -125,14 +125,14 @@ def test_an_unforeseen_error_costs_one_recording_and_its_words_are_not_kept(
     ids = register(shop, note.parent)
     stages.validate_recordings(shop, ids)
     transcribe_claimed(shop, ids, wishes=WISHES)
-    write_note = stages.write_note
+    write_note = writing.write_note
 
     def fail_once(transcript: Any, **kwargs: Any) -> Any:
         if transcript.recording_id == ids[0]:
             raise ValueError(f"cannot write {transcript.text}")
         return write_note(transcript, **kwargs)
 
-    monkeypatch.setattr(stages, "write_note", fail_once)
+    monkeypatch.setattr(writing, "write_note", fail_once)
     stages.write_notes(shop, ids, wishes=WISHES)
     found = {line.job.recording_id: line.job for line in shop.store.jobs.list(ids)}
     assert found[ids[0]].state == "waiting"
@@ -149,13 +149,13 @@ def test_what_fails_the_data_checks_is_set_aside_and_the_rest_lands(
     ids = register(shop, note.parent)
     stages.validate_recordings(shop, ids)
     transcribe_claimed(shop, ids, wishes=WISHES)
-    write_note = stages.write_note
+    write_note = writing.write_note
 
     def untitled(transcript: Any, **kwargs: Any) -> Any:
         made = write_note(transcript, **kwargs)
         return replace(made, draft=replace(made.draft, title="")) if transcript.recording_id == ids[0] else made
 
-    monkeypatch.setattr(stages, "write_note", untitled)
+    monkeypatch.setattr(writing, "write_note", untitled)
     stages.write_notes(shop, ids, wishes=WISHES)
     landed = stages.land_notes(shop, ids)
     found = {line.job.recording_id: line.job for line in shop.store.jobs.list(ids)}
