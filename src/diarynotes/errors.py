@@ -6,9 +6,15 @@ every error survives pickling.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 Fault = Literal["recording", "user", "service", "machine", "bug"]
+Reason = Literal[
+    "timeout", "model_error", "resource_exhaustion", "validation_error", "external_api_error", "unknown_error"
+]
+"""What kind of failure an error is, for whoever counts failures and decides on another try."""
 WriterFailure = Literal[
     "rate_limit",
     "overload",
@@ -20,6 +26,9 @@ WriterFailure = Literal[
     "bad_output",
     "misconfigured",
     "unavailable",
+    "broken_off",
+    "cooling_down",
+    "over_budget",
 ]
 
 
@@ -28,6 +37,7 @@ class DiarynotesError(Exception):
 
     code: ClassVar[str] = "error"
     fault: ClassVar[Fault] = "bug"
+    reason: ClassVar[Reason] = "unknown_error"
     retryable: ClassVar[bool] = False
 
 
@@ -39,6 +49,7 @@ class RecordingRejected(DiarynotesError):
 
     code = "rejected"
     fault = "recording"
+    reason: ClassVar[Reason] = "validation_error"
 
 
 class NotAudio(RecordingRejected):
@@ -141,6 +152,7 @@ class Untrusted(RecordingRejected):
     """What was heard is not to be believed; better set aside than landed as a lie."""
 
     code = "untrusted"
+    reason = "model_error"
 
     def __init__(self, trust: float, limit: float, reasons: tuple[str, ...]) -> None:
         super().__init__(trust, limit, reasons)
@@ -162,6 +174,7 @@ class DecoderCrashed(RecordingRejected):
 
 class DecoderTimeout(RecordingRejected):
     code = "decoder_timeout"
+    reason = "timeout"
 
     def __init__(self, limit_s: float) -> None:
         super().__init__(limit_s)
@@ -192,6 +205,7 @@ class SourceUnavailable(DiarynotesError):
 
     code = "source_unavailable"
     fault = "user"
+    reason = "external_api_error"
     retryable = True
 
     def __init__(self, uri: str, why: str) -> None:
@@ -207,6 +221,7 @@ class EngineFailed(DiarynotesError):
 
     code = "engine_failed"
     fault = "machine"
+    reason: ClassVar[Reason] = "model_error"
     retryable = True
 
     def __init__(self, engine: str, why: str) -> None:
@@ -219,6 +234,9 @@ class EngineFailed(DiarynotesError):
 
 class EngineOutOfMemory(EngineFailed):
     """Fewer windows at once may still go through."""
+
+    code = "out_of_memory"
+    reason = "resource_exhaustion"
 
     def __init__(self, engine: str) -> None:
         super().__init__(engine, "there is not enough memory for the model and this many windows")
@@ -251,6 +269,7 @@ class WriterFailed(DiarynotesError):
 
     code = "writer_failed"
     fault = "service"
+    reason = "external_api_error"
     retryable = True
 
     def __init__(
@@ -273,6 +292,7 @@ class StorageFailed(DiarynotesError):
 
     code = "storage_failed"
     fault = "machine"
+    reason = "resource_exhaustion"
     retryable = True
 
     def __init__(self, where: str, why: str) -> None:
@@ -281,6 +301,22 @@ class StorageFailed(DiarynotesError):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.why}. What had landed is safe; free space or grant access, then run again."
+
+
+class PrefectUnavailable(DiarynotesError):
+    """Prefect did not take a request for a run; the recordings stay where they stand, and a later sweep asks again."""
+
+    code = "prefect_unavailable"
+    fault = "service"
+    reason = "external_api_error"
+    retryable = True
+
+    def __init__(self, deployment: str, why: str) -> None:
+        super().__init__(deployment, why)
+        self.deployment, self.why = deployment, why
+
+    def __str__(self) -> str:
+        return f"Prefect took no run of {self.deployment}: {self.why}."
 
 
 class Unexpected(DiarynotesError):
@@ -295,6 +331,27 @@ class Unexpected(DiarynotesError):
 
     def __str__(self) -> str:
         return f"Something went wrong that diarynotes does not know ({self.kind}). It will be tried again."
+
+
+class WorkerDied(DiarynotesError):
+    """One worker after another died with this recording in hand, the last ones with nothing else.
+
+    Nobody saw why; a worker that vanishes was mostly killed for its memory.
+    """
+
+    code = "worker_died"
+    fault = "recording"
+    reason = "resource_exhaustion"
+
+    def __init__(self, deaths: int) -> None:
+        super().__init__(deaths)
+        self.deaths = deaths
+
+    def __str__(self) -> str:
+        return (
+            f"{self.deaths} workers in a row died while they worked on this recording. "
+            "Give them more memory or cut the recording up, then retry it; or discard it."
+        )
 
 
 class LeaseLost(DiarynotesError):
@@ -319,6 +376,7 @@ class NotInstalled(DiarynotesError):
 
     code = "not_installed"
     fault = "user"
+    reason = "model_error"
 
     def __init__(self, what: str, install: str) -> None:
         super().__init__(what, install)
@@ -333,6 +391,7 @@ class ModelUnavailable(DiarynotesError):
 
     code = "model_unavailable"
     fault = "user"
+    reason = "model_error"
 
     def __init__(self, model: str, remedy: str) -> None:
         super().__init__(model, remedy)
@@ -347,6 +406,7 @@ class BadSettings(DiarynotesError):
 
     code = "bad_settings"
     fault = "user"
+    reason = "validation_error"
 
     def __init__(self, setting: str, why: str) -> None:
         super().__init__(setting, why)
@@ -354,3 +414,18 @@ class BadSettings(DiarynotesError):
 
     def __str__(self) -> str:
         return f"{self.setting}: {self.why}"
+
+
+def known_errors(root: type[DiarynotesError] = DiarynotesError) -> Iterator[type[DiarynotesError]]:
+    """Every class of the tree that is loaded, the root first."""
+    yield root
+    for kind in root.__subclasses__():
+        yield from known_errors(kind)
+
+
+_REASONS: Mapping[str, Reason] = MappingProxyType({kind.code: kind.reason for kind in known_errors()})
+
+
+def reason_of(code: str) -> Reason:
+    """The reason that goes with a stored code; `unknown_error` for a code that nobody here gives."""
+    return _REASONS.get(code, "unknown_error")

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 SAMPLE_RATE = 16_000
 """Samples per second of all audio inside diarynotes, Hz."""
 
+PERSON = "person"
+"""The writer of what a person has written or edited themselves; nothing is written over it."""
+
 RecordingId: TypeAlias = str
 TranscriptId: TypeAlias = str
 NoteId: TypeAlias = str
@@ -99,6 +102,8 @@ class Recording:
     priority: Priority = "normal"
     media: Media | None = None
     quality: Quality | None = None
+    cloud: bool = True
+    """Whether what is said in it may be sent, masked, to another's machine."""
 
     @staticmethod
     def identify(owner: str, sha256: str) -> RecordingId:
@@ -298,7 +303,10 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class DiaryNote:
-    """A checked draft: whose recording it is of, which day it belongs to, who wrote it."""
+    """A checked draft: whose recording it is of, which day it belongs to, who wrote it.
+
+    `grounded_share` (0 to 1) is the share of its sentences that nothing was found against; None without sentences.
+    """
 
     id: NoteId
     transcript_id: TranscriptId
@@ -310,6 +318,7 @@ class DiaryNote:
     prompt_version: str
     degraded: bool
     findings: tuple[Finding, ...] = ()
+    grounded_share: float | None = None
 
     @staticmethod
     def identify(transcript_id: TranscriptId, writer: str, model: str, prompt_version: str) -> NoteId:
@@ -318,8 +327,38 @@ class DiaryNote:
 
 
 @dataclass(frozen=True, slots=True)
+class DayEntry:
+    """The entry of an owner's day, made of that day's notes in the order in which they were recorded.
+
+    The evidence of its draft counts `sources`, which are a note's id and the number of a sentence of it each; -1 is
+    where a note begins, which carries nothing. `notes_version` changes as soon as a note of the day does.
+    """
+
+    id: str
+    owner: str
+    day: date
+    notes_version: str
+    sources: tuple[tuple[NoteId, int], ...]
+    draft: Draft
+    writer: str
+    model: str
+    prompt_version: str
+    degraded: bool
+    findings: tuple[Finding, ...] = ()
+    grounded_share: float | None = None
+
+    @staticmethod
+    def identify(owner: str, day: date, notes_version: str, writer: str, model: str, prompt_version: str) -> str:
+        """The id of what this writer makes of these notes of a day."""
+        return make_id("entry", owner, day.isoformat(), notes_version, writer, model, prompt_version)
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """Where a recording stands. `attempt` is the fencing token: it grows with every claim."""
+    """Where a recording stands. `attempt` is the fencing token: it grows with every claim.
+
+    `crashes` is how many workers in a row have died or frozen with it in hand.
+    """
 
     recording_id: RecordingId
     state: JobState
@@ -330,3 +369,4 @@ class Job:
     error_code: str | None = None
     error_message: str | None = None
     updated_at: datetime | None = field(default=None, compare=False)
+    crashes: int = 0

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 _log = logging.getLogger("diarynotes")
@@ -57,18 +58,26 @@ def recording_landed(recording_id: str, day: str) -> None:
     _tell("landed", recording_id, day=day)
 
 
-def recording_quarantined(recording_id: str, code: str) -> None:
-    _tell("quarantined", recording_id, code=code)
+def recording_quarantined(recording_id: str, code: str, reason: str) -> None:
+    _tell("quarantined", recording_id, code=code, reason=reason)
 
 
-def recording_postponed(recording_id: str, code: str, state: str) -> None:
-    """A try failed; `state` says whether it waits for the next one or is dead."""
-    _tell("dead" if state == "dead" else "waiting", recording_id, code=code)
+def recording_postponed(recording_id: str, code: str, state: str, reason: str) -> None:
+    """A try failed; `state` says whether it waits for the next one or is dead, which an operator should see."""
+    if state == "dead":
+        _tell("dead", recording_id, logging.ERROR, code=code, reason=reason)
+    else:
+        _tell("waiting", recording_id, code=code, reason=reason)
 
 
 def run_planned(ids: Sequence[str]) -> None:
     """So many recordings are going to be worked on by this run."""
     _tell("planned", "", count=len(ids))
+
+
+def shard_planned(model: str, priority: str, count: int, audio_s: float) -> None:
+    """So many recordings are going to be heard by one run with this model."""
+    _tell("shard_planned", "", model=model, priority=priority, count=count, audio_s=audio_s)
 
 
 def engine_chosen(engine: str, reason: str) -> None:
@@ -81,9 +90,9 @@ def listening_planned(audio_s: float) -> None:
     _tell("listening_planned", "", audio_s=audio_s)
 
 
-def listened(recording_id: str, audio_s: float) -> None:
-    """So many more seconds of a recording were heard; it may not be complete yet."""
-    _tell("listened", recording_id, audio_s=audio_s)
+def listened(recording_id: str, audio_s: float, duration_s: float = 0.0) -> None:
+    """So many more seconds of a recording that lasts `duration_s` were heard; it may not be complete yet."""
+    _tell("listened", recording_id, audio_s=audio_s, duration_s=duration_s)
 
 
 def batch_halved(engine: str, limit: int) -> None:
@@ -91,8 +100,40 @@ def batch_halved(engine: str, limit: int) -> None:
     _tell("batch_halved", "", engine=engine, limit=limit)
 
 
-def _tell(name: str, recording_id: str, **facts: Any) -> None:
+def writers_chosen(chain: Sequence[str], cloud: Sequence[str]) -> None:
+    """These writers are going to be asked, in this order; `cloud` are those of them on another's machine."""
+    _tell("writers_chosen", "", chain=list(chain), cloud=list(cloud))
+
+
+def upgrade_failed(recording_id: str, code: str) -> None:
+    """No better writer gave a note that may land, so the one that is there stands."""
+    _tell("upgrade_failed", recording_id, code=code)
+
+
+def model_called(recording_id: str, **facts: Any) -> None:
+    """A call to a language model came back, or failed: by which writer and model, what it used, took and cost."""
+    _tell("model_called", recording_id, **facts)
+
+
+def budget_nearly_used(owner: str, period: str, spent_usd: Decimal, limit_usd: Decimal) -> None:
+    """Four fifths of a budget are spent: of one owner's, or of all owners' together where `owner` is empty."""
+    _tell("budget_nearly_used", "", owner=owner, period=period, spent_usd=spent_usd, limit_usd=limit_usd)
+
+
+def entry_written(day: str, writer: str, degraded: bool) -> None:
+    """The entry of a day was written or amended."""
+    _tell("entry_written", "", day=day, writer=writer, degraded=degraded)
+
+
+def entry_failed(day: str, code: str) -> None:
+    """The entry of a day could not be written; the next run tries again. `day` is empty where all days failed."""
+    _tell("entry_failed", "", day=day, code=code)
+
+
+def _tell(name: str, recording_id: str, level: int = logging.INFO, /, **facts: Any) -> None:
     event = Event(name, recording_id, facts)
-    _log.info("%s %s", name, recording_id, extra={"diarynotes": {"event": name, "recording_id": recording_id, **facts}})
+    told = {"diarynotes": {"event": name, "recording_id": recording_id, **facts}}
+    words = "".join(f" {facts[key]}" for key in ("reason", "code") if key in facts)
+    _log.log(level, "%s %s%s", name, recording_id, words, extra=told)
     for listener in tuple(_listeners):
         listener(event)

@@ -122,12 +122,13 @@ class TemporaryServer:
 
 
 @contextmanager
-def reporting_to(url: str) -> Iterator[None]:
-    """Flows that run inside the block report to `url`, and their reports arrive before it ends.
+def reporting_to(url: str, *, tag: str = "") -> Iterator[None]:
+    """Flows that run inside the block report to `url`, bearing `tag`, and their reports arrive before it ends.
 
     Prefect's heartbeat is off: its crash detection is not relied on (our leases are), and it costs a second at each
     flow's end.
     """
+    from prefect import tags
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
@@ -137,7 +138,7 @@ def reporting_to(url: str) -> Iterator[None]:
     )
     # It warns, on the person's screen, of events that it is still sending; the block waits for those anyway.
     logging.getLogger("EventsWorker").setLevel(logging.ERROR)
-    with changes:
+    with changes, tags(*filter(None, [tag])):
         try:
             yield
         finally:

@@ -5,15 +5,18 @@ Only edges (the command line, flows, blocks) import this; stages get what they n
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from diarynotes.calls import Budgets
 from diarynotes.errors import BadSettings, StorageFailed
 
 MOST_TERMS = 10
@@ -21,8 +24,18 @@ MOST_TERMS = 10
 _PREFIX = "DIARYNOTES_"
 _FILE = "diarynotes.toml"
 _MISTRAL_URL = "https://api.mistral.ai/v1"
-_VENDORS = ("openai_api_key", "openai_base_url", "anthropic_api_key", "anthropic_base_url", "mistral_api_key")
+_VENDOR_NAMES = ("openai", "anthropic", "mistral")
+_VENDORS = (
+    *("openai_api_key", "openai_base_url", "anthropic_api_key", "anthropic_base_url", "mistral_api_key"),
+    *("agentops_api_key", "agentops_api_endpoint", "agentops_exporter_endpoint"),
+)
 """Read from the names that the vendors' own programs use, too, where nothing else gives them."""
+_OLLAMA_URL = "http://localhost:11434/v1"
+OWNER_SETTINGS = frozenset(
+    "writers writers_urgent writers_low prompt_style cloud local_only private_names phone_region "
+    "owner_budget_day_usd owner_budget_month_usd".split()
+)
+"""What an owner may have otherwise than everybody."""
 _SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -81,30 +94,72 @@ class Settings:
     """Turn steady noise down before listening: on, off, or auto."""
     preprocess_loudness: str = "auto"
     """Bring speech to one level before listening: on, off, or auto."""
-    writers: tuple[str, ...] = ("extractive",)
-    """The chain of writers; the first that answers writes the note: openai, mistral, anthropic, server, extractive."""
+    writers: tuple[str, ...] = ("auto",)
+    """The chain of writers, such as `openai:gpt-5.4,anthropic`; the first that answers writes the note.
+
+    `auto` are those that have a key or a model: openai, anthropic, mistral, llama_cpp, server, extractive.
+    """
+    writers_urgent: tuple[str, ...] = ()
+    """The chain for urgent recordings; empty is `writers`."""
+    writers_low: tuple[str, ...] = ()
+    """The chain for recordings of low priority; empty is `writers`, with `auto` the cheap models first."""
+    long_words: int = 6_000
+    """A transcript of more words begins at the cheap models of `auto`, too; this many are about 45 minutes."""
+    share_calls: str = "low"
+    """Whether short memos of one owner share a call: on, off, or low, which is those of low priority."""
+    prompt_style: str = "auto"
+    """How notes are to be written: memo, ramble, meeting, todo, or auto, which goes by the shape of what was said."""
     cloud: bool = True
     """Whether a writer may send what was said, masked, to another's machine."""
+    local_only: tuple[str, ...] = ()
+    """Recordings of which nothing may be sent there, by patterns of their place, such as `*/private/*`."""
     private_names: tuple[str, ...] = ()
     """Names that no such machine may ever see, beside those that are found."""
     phone_region: str = ""
     """Where telephone numbers without a country code belong (ISO 3166, two letters); empty goes by the language."""
     openai_api_key: str = field(default="", repr=False)
     openai_base_url: str = ""
-    openai_model: str = "gpt-5.4-mini"
+    openai_model: str = "gpt-5.4"
+    openai_cheap_model: str = "gpt-5.4-mini"
     mistral_api_key: str = field(default="", repr=False)
     mistral_base_url: str = ""
     mistral_model: str = "mistral-small-latest"
     anthropic_api_key: str = field(default="", repr=False)
     anthropic_base_url: str = ""
-    anthropic_model: str = "claude-haiku-4-5"
+    anthropic_model: str = "claude-sonnet-5"
+    anthropic_cheap_model: str = "claude-haiku-4-5"
     server_api_key: str = field(default="", repr=False)
-    server_base_url: str = "http://localhost:11434/v1"
-    """A server of one's own that speaks as OpenAI's does; the default is Ollama's."""
+    server_base_url: str = ""
+    """A server of one's own that speaks as OpenAI's does; where it is named without one, Ollama's on this machine."""
     server_model: str = "llama3.2"
     server_context_tokens: int = 4_096
     """How much that server takes at once; what is longer is written in parts."""
+    llama_model: str = ""
+    """A GGUF for llama.cpp in this process: its path, or its name in the folder of models."""
+    llama_context_tokens: int = 8_192
+    llama_gpu_layers: int = -1
+    """How many layers lie on the GPU; -1 is all, where there is one that llama.cpp was built for."""
+    llama_timeout_s: float = 600.0
+    """How long the model may take to load, and each answer of it."""
+    llama_idle_s: float = 300.0
+    """After how long without work the model is unloaded."""
+    daily_entries: bool = True
+    """Whether a run ends with writing the entries of the days that it touched."""
     writer_timeout_s: float = 60.0
+    writer_concurrency: int = 8
+    """How many notes are written side by side while others' machines do the work."""
+    budget_day_usd: float = 0.0
+    """The most that all owners together may spend on models in a day; over it only free writers are asked. 0: any."""
+    budget_month_usd: float = 0.0
+    owner_budget_day_usd: float = 0.0
+    """The most that each owner may spend; `[owners.NAME]` in the file sets it for one."""
+    owner_budget_month_usd: float = 0.0
+    owners: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings of single owners, tables `[owners.NAME]` in the file: those of `OWNER_SETTINGS`."""
+    agentops_api_key: str = field(default="", repr=False)
+    """Tells AgentOps of calls to models, their tokens, time and cost; needs the extra `agentops`, and `cloud`."""
+    agentops_api_endpoint: str = "https://api.agentops.ai"
+    agentops_exporter_endpoint: str = "https://otlp.agentops.ai/v1/traces"
     max_size_bytes: int = 500_000_000
     min_duration_s: float = 1.0
     max_duration_s: float = 36_000.0
@@ -113,9 +168,59 @@ class Settings:
     decode_memory_bytes: int = 1_000_000_000
     workers: int = 0
     """Processes that decode and listen side by side; 0 is one per core, at most 8."""
+    run_slots: int = 2
+    """How many runs `diarynotes up` lets go side by side in the pool cpu, each in a process that is kept warm."""
+    transcribe_on: str = ""
+    """The deployment that listens, such as `transcribe/gpu`; empty listens in the process that picks up."""
+    write_on: str = ""
+    """The deployment that writes and lands, such as `write/cpu`; empty does so in the process that listens."""
+    shard_startup_s: float = 12.0
+    """What a run of `transcribe_on` takes until its model is loaded; a shard is long enough to make that one in 20."""
+    shard_pace: float = 60.0
+    """How many seconds of sound it hears in one."""
+    buckets: tuple[str, ...] = ()
+    """What is swept for new recordings, whole buckets of `<owner>/…`; empty is `bucket/` under the home."""
+    sweep_pages: int = 20
+    """How many pages of 1,000 names a sweep asks each bucket for; 5 million objects come round in 250 sweeps."""
+    gcs_block: str = ""
+    """The Prefect block with credentials for gs:// (gcp-credentials/NAME, gcs-bucket/NAME); empty: the platform's."""
+    s3_block: str = ""
+    """The one for s3:// (aws-credentials/NAME, minio-credentials/NAME or s3-bucket/NAME)."""
+    azure_block: str = ""
+    """The one for az:// (azure-buckets/NAME)."""
+    receive_buckets: tuple[str, ...] = ()
+    """The buckets and folders that others may tell of; empty is `buckets`."""
+    receive_secret: str = field(default="", repr=False)
+    """Signs messages to `/drops`; each of these ways in is closed without its secret."""
+    receive_s3_key: str = field(default="", repr=False)
+    """What EventBridge sends as `X-API-Key` to `/s3`."""
+    receive_sqs_queue: str = ""
+    """The URL of an SQS queue to ask for messages."""
+    receive_pubsub_audience: str = ""
+    """What Pub/Sub's tokens to `/gcs` are for, and the service account that they are of."""
+    receive_pubsub_email: str = ""
+    receive_pubsub_keys: str = "https://www.googleapis.com/oauth2/v3/certs"
+    """Where the public keys of those tokens are: a URL or a file."""
+    receive_pubsub_subscription: str = ""
+    """A Pub/Sub subscription to ask for messages, projects/PROJECT/subscriptions/NAME."""
+    receive_pubsub_url: str = "https://pubsub.googleapis.com"
+    receive_azure_key: str = field(default="", repr=False)
+    """What Event Grid sends as `aeg-sas-key`, or behind `?code=`, to `/azure`."""
+    receive_azure_tenant: str = ""
+    """The Entra tenant whose tokens are accepted there as well, and what they are for."""
+    receive_azure_audience: str = ""
+    receive_azure_app: str = "4962773b-9cdb-44cf-a8bf-237846a00ab7"
+    """Who may send with such a token; Event Grid itself."""
+    receive_azure_keys: str = ""
+    """Where the public keys of the tenant are; empty is where Microsoft has them."""
+    snapshot_age_s: float = 60.0
+    """How old the DuckDB file may become while runs follow each other; each one builds it anew from all that landed."""
     lease_s: float = 60.0
     """How long a claim on a recording holds without being renewed."""
     retry_delays_s: tuple[float, ...] = (60.0, 300.0, 1800.0)
+    """How long a recording that failed waits for each further try; the reason may lengthen or end it."""
+    most_crashes: int = 3
+    """How many workers may die on a recording in a row, the last ones with nothing else in hand; one more ends it."""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -139,6 +244,21 @@ class Settings:
                 terms += parse_terms(words)
         return check_terms(terms)
 
+    def of(self, owner: str) -> Settings:
+        """These settings as they are for one owner. Nobody's own may loosen what is forbidden to all."""
+        own = dict(self.owners.get(owner, {}))
+        own["cloud"] = self.cloud and own.get("cloud", True)
+        for name in ("private_names", "local_only"):
+            own[name] = (*getattr(self, name), *own.get(name, ()))
+        return replace(self, **own)
+
+    @property
+    def budgets(self) -> Budgets:
+        """The most that may be spent; `of` an owner, on that owner."""
+        names = ("budget_day_usd", "budget_month_usd", "owner_budget_day_usd", "owner_budget_month_usd")
+        limits = (getattr(self, name) for name in names)
+        return Budgets(*(Decimal(str(limit)) if limit else None for limit in limits))
+
     @property
     def preprocess_modes(self) -> dict[str, Any]:
         """How each step of preprocessing is set, by its name."""
@@ -157,12 +277,38 @@ class Settings:
                 "base_url": getattr(self, f"{name}_base_url") or None,
                 "timeout_s": self.writer_timeout_s,
             }
-            for name in ("openai", "mistral", "anthropic", "server")
+            for name in (*_VENDOR_NAMES, "server")
         }
         if self.mistral_api_key and not self.mistral_base_url:
             options["mistral"]["base_url"] = _MISTRAL_URL  # without a key that is to be asked for, not sent to
+        for name in _VENDOR_NAMES:
+            # whatever the address is: behind one on this machine there may be a proxy
+            options[name] |= {"local": False, "provider": name}
         options["server"]["context_tokens"] = self.server_context_tokens
+        options["server"]["base_url"] = self.server_base_url or _OLLAMA_URL
+        options["llama_cpp"] = {
+            "model": self.llama_model,
+            "models_folder": self.models,
+            "context_tokens": self.llama_context_tokens,
+            "gpu_layers": self.llama_gpu_layers,
+            "idle_s": self.llama_idle_s,
+            "timeout_s": self.llama_timeout_s,
+        }
         return options
+
+    @property
+    def writer_models(self) -> dict[str, tuple[str, ...]]:
+        """The models of each writer that could be asked, the strongest first, by its name."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name in _VENDOR_NAMES:
+            if getattr(self, f"{name}_api_key"):
+                cheap = getattr(self, f"{name}_cheap_model", "")
+                found[name] = tuple(dict.fromkeys(filter(None, (getattr(self, f"{name}_model"), cheap))))
+        if self.llama_model:
+            found["llama_cpp"] = (self.llama_model,)
+        if self.server_base_url:
+            found["server"] = (self.server_model,)
+        return found
 
     @property
     def worker_count(self) -> int:
@@ -258,6 +404,8 @@ def _parse(name: str, value: Any) -> Any:
     defaults = {field.name: field.default for field in fields(Settings)}
     if name not in defaults:
         raise BadSettings(name, f"is no setting; known are {', '.join(sorted(defaults))}")
+    if name == "owners":
+        return _parse_owners(value)
     default = defaults[name]
     try:
         if isinstance(default, tuple):
@@ -271,6 +419,19 @@ def _parse(name: str, value: Any) -> Any:
         return kind(value)
     except (ValueError, TypeError, KeyError) as error:
         raise BadSettings(name, f"cannot be {value!r}") from error
+
+
+def _parse_owners(value: Any) -> dict[str, dict[str, Any]]:
+    try:
+        tables = json.loads(value) if isinstance(value, str) else value
+        owners = {owner: dict(table) for owner, table in tables.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise BadSettings("owners", "is a table for each owner, [owners.NAME]") from error
+    for owner, table in owners.items():
+        if strangers := sorted(table.keys() - OWNER_SETTINGS):
+            known = ", ".join(sorted(OWNER_SETTINGS))
+            raise BadSettings(f"owners.{owner}", f"'{strangers[0]}' cannot be set for one owner; known are {known}")
+    return {owner: {name: _parse(name, one) for name, one in table.items()} for owner, table in owners.items()}
 
 
 def _parts(value: Any) -> list[Any]:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from datetime import time
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from diarynotes.calls import Budgets
 from diarynotes.errors import BadSettings, StorageFailed
 from diarynotes.settings import load_settings, make_home
 
@@ -18,7 +20,8 @@ def test_defaults_are_small_and_local(tmp_path: Path) -> None:
     settings = load_settings({}, home=tmp_path)
     assert settings.database_url is None
     assert settings.day_start == time(4, 0)
-    assert settings.writers == ("extractive",)
+    assert settings.writers == ("auto",)
+    assert settings.writer_models == {}
 
 
 def test_command_line_over_environment_over_file_over_default(tmp_path: Path) -> None:
@@ -82,3 +85,33 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_the_zone_is_an_iana_zone(tmp_path: Path) -> None:
     assert load_settings({}, home=tmp_path, timezone="Europe/Lisbon").zone.key == "Europe/Lisbon"
     assert load_settings({}, home=tmp_path).zone.key
+
+
+def test_a_key_makes_a_writer_that_could_be_asked(tmp_path: Path) -> None:
+    settings = load_settings({"OPENAI_API_KEY": "k", "DIARYNOTES_LLAMA_MODEL": "small.gguf"}, home=tmp_path)
+    assert settings.writer_models == {"openai": ("gpt-5.4", "gpt-5.4-mini"), "llama_cpp": ("small.gguf",)}
+
+
+def test_an_owner_has_settings_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "diarynotes.toml").write_text(
+        'private_names = ["Zaphod"]\nowner_budget_day_usd = 0.5\nbudget_month_usd = 10\n'
+        '[owners.anna]\ncloud = false\nprivate_names = ["Trillian"]\nowner_budget_day_usd = 0.1\nwriters = "server"\n'
+    )
+    settings = load_settings({}, home=tmp_path)
+    anna = settings.of("anna")
+    assert (anna.cloud, anna.private_names, anna.writers) == (False, ("Zaphod", "Trillian"), ("server",))
+    assert anna.budgets == Budgets(None, Decimal(10), Decimal("0.1"), None)
+    assert settings.of("ben").budgets == Budgets(None, Decimal(10), Decimal("0.5"), None)
+    assert settings.of("ben").cloud
+
+
+def test_no_owner_may_loosen_what_is_forbidden_to_all(tmp_path: Path) -> None:
+    owners = '{"anna": {"cloud": true}}'
+    settings = load_settings({"DIARYNOTES_CLOUD": "no", "DIARYNOTES_OWNERS": owners}, home=tmp_path)
+    assert settings.of("anna").cloud is False
+
+
+@pytest.mark.parametrize("owners", ["anna", '{"anna": 3}', '{"anna": {"home": "/"}}', '{"anna": {"cloud": "perhaps"}}'])
+def test_a_table_of_an_owner_that_does_not_fit_is_named(tmp_path: Path, owners: str) -> None:
+    with pytest.raises(BadSettings, match=r"owners|cloud"):
+        load_settings({"DIARYNOTES_OWNERS": owners}, home=tmp_path)

@@ -59,9 +59,29 @@ def entry() -> NoReturn:
 
 
 def _add_commands() -> None:
-    from diarynotes.cli import demo, doctor, evaluate, jobs, models, query, read, run, write
+    from diarynotes.cli import (
+        costs,
+        demo,
+        doctor,
+        edit,
+        evaluate,
+        export,
+        history,
+        jobs,
+        mend,
+        models,
+        query,
+        read,
+        receive,
+        run,
+        up,
+        upgrade,
+        watch,
+        write,
+    )
 
-    for module in (run, read, query, jobs, write, models, evaluate, doctor, demo):
+    modules = (run, read, edit, history, query, jobs, costs, write, upgrade, models, evaluate, export, doctor, demo)
+    for module in (*modules, mend, watch, receive, up):
         for command in module.COMMANDS:
             main.add_command(command)
 

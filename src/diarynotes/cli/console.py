@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _STAGES = {"validated": "Checking", "transcribed": "Listening", "written": "Writing", "landed": "Landing"}
+_NO_MODEL = (
+    "Notes are put together from the words as they were said. For a language model to write them, set OPENAI_API_KEY "
+    "or ANTHROPIC_API_KEY, or name a model of your own with --writer server or DIARYNOTES_LLAMA_MODEL."
+)
 _ENDS = frozenset({"quarantined", "waiting", "dead"})
 
 
@@ -39,8 +43,8 @@ def progress_bars() -> Iterator[None]:
         passed: dict[str, set[str]] = {name: set() for name in _STAGES}
 
         def follow(event: Event) -> None:
-            if event.name == "engine_chosen":
-                progress.console.print(event.facts["reason"], markup=False, highlight=False)
+            if told := _tell_choice(event):
+                progress.console.print(told, markup=False, highlight=False)
             elif event.name in ("listening_planned", "listened"):
                 sound.add(event)
                 progress.update(bars["transcribed"], pace=sound.describe())
@@ -96,14 +100,32 @@ def _shorten(progress: Progress, bar: TaskID) -> None:
 
 @contextmanager
 def tell_choices() -> Iterator[None]:
-    """Says which engine was chosen, and why, as soon as that is known."""
+    """Says which engine and writers were chosen, and why, as soon as that is known; and what money is running out."""
 
     def follow(event: Event) -> None:
-        if event.name == "engine_chosen":
-            say(event.facts["reason"])
+        if told := _tell_choice(event):
+            say(told)
 
     with listening(follow):
         yield
+
+
+def _tell_choice(event: Event) -> str:
+    """What a person should know at once; empty for other events."""
+    facts = event.facts
+    if event.name == "engine_chosen":
+        return str(facts["reason"])
+    if event.name == "budget_nearly_used":
+        whose = f"{facts['owner']}'s budget" if facts["owner"] else "The budget"
+        spent = f"${facts['spent_usd']:.2f} of ${facts['limit_usd']:.2f}"
+        return f"{whose} for this {facts['period']} is nearly used up: {spent}. Over it only free writers are asked."
+    if event.name != "writers_chosen":
+        return ""
+    chain, cloud = facts["chain"], facts["cloud"]
+    if len(chain) == 1:
+        return _NO_MODEL
+    sent = f" What is said goes, masked, to {' and '.join(cloud)} (--no-cloud forbids it)." if cloud else ""
+    return f"Notes are written by {', else '.join(chain)}.{sent}"
 
 
 def name_source(uri: str) -> str:
@@ -111,16 +133,19 @@ def name_source(uri: str) -> str:
     return unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table on stdout; cells are shown as they are, never read as markup."""
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, numbers: Collection[str] = ()
+) -> None:
+    """A table on stdout; cells are shown as they are, never read as markup. The columns `numbers` end in one line."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=title or None, title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table.collapse_padding = bool(numbers)  # many narrow columns
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", justify="right" if column in numbers else "left")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     Console(highlight=False).print(table)

@@ -14,12 +14,18 @@ import click
 
 from diarynotes.cli.console import print_table, say
 from diarynotes.cli.examples import examples_folder
-from diarynotes.errors import DiarynotesError, ModelUnavailable
+from diarynotes.errors import DiarynotesError, ModelUnavailable, WriterFailed
 from diarynotes.observe import Event, listening
 from diarynotes.settings import Settings, load_settings
 
 _CLIP = "2026-05-23T09-15-00.wav"
 """The example that each engine transcribes."""
+
+_REMEDY = "`diarynotes mend` makes the warehouse anew from Postgres. While recordings land, look twice first."
+_REMEDY_FORGOTTEN = (
+    "The warehouse holds more than Postgres has ever counted up to: an older copy of the database was restored. "
+    "`diarynotes mend`, and the next run, bring back what it has forgotten."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +120,13 @@ def _check_store(settings: Settings) -> Iterator[Check]:
         kind = "embedded Postgres" if settings.database_url is None else "Postgres at DIARYNOTES_DATABASE_URL"
         yield Check("database", "ok", f"{kind}, {sum(counts.values())} recordings, {counts.get('landed', 0)} landed")
         findings = store.verify()
-        yield Check(
-            "warehouse",
-            "failed" if findings else "ok",
-            f"{len(findings)} differences from Postgres, such as: {findings[0].message}"
-            if findings
-            else "equals Postgres",
-        )
+        if not findings:
+            yield Check("warehouse", "ok", "equals Postgres")
+            return
+        torn = any(finding.code == "warehouse_torn" for finding in findings)
+        forgotten = [] if torn else store.forgotten()
+        differs = f"{len(findings)} differences from Postgres, such as: {findings[0].message}"
+        yield Check("warehouse", "failed", differs, _REMEDY_FORGOTTEN if forgotten else _REMEDY)
 
 
 def _check_prefect(_: Settings) -> Iterator[Check]:
@@ -192,16 +198,20 @@ def _check_writers(settings: Settings) -> Iterator[Check]:
     """the writers"""
     from datetime import date
 
-    from diarynotes.diary import open_writers, write_note
+    from diarynotes.diary import write_note
     from diarynotes.models import Segment, Transcript
+    from flows.writers import Writers, describe_writer
 
     said = Transcript("t", "r", "none", "none", "en", (Segment(0, 2, "I walked to the river this morning."),), 1.0)
-    for writer in open_writers(settings.writers, settings.writer_options, cloud=settings.cloud):
-        with closing(writer):
-            note = write_note(said, day=date(2026, 5, 24), writers=[writer])
-        yield Check(
-            f"writer {writer.name}", "ok" if note.draft.body else "failed", f"wrote {len(note.draft.body)} sentence"
-        )
+    with closing(Writers(settings)) as writers:
+        for writer in writers.chain(settings.owner):
+            name = f"writer {describe_writer(writer)}"
+            try:
+                note = write_note(said, day=date(2026, 5, 24), writers=[writer])
+            except WriterFailed as error:
+                yield Check(name, "missing", str(error), "Until it answers, the next writer of the chain does.")
+            else:
+                yield Check(name, "ok" if note.draft.body else "failed", f"wrote {len(note.draft.body)} sentence")
 
 
 COMMANDS = (doctor,)

@@ -18,7 +18,7 @@ from diarynotes.settings import load_settings
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
 @click.pass_obj
 def query(home: str | None, sql: str, limit: int, as_json: bool) -> None:
-    """Ask the diary in SQL. Tables: recordings, transcripts, segments, notes, costs, jobs."""
+    """Ask the diary in SQL. Tables: recordings, transcripts, segments, notes, costs, entries, jobs."""
     from diarynotes.store.snapshot import query_snapshot
 
     columns, rows = query_snapshot(load_settings(home=home).snapshot, sql, limit=limit)

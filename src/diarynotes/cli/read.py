@@ -8,6 +8,7 @@ from datetime import datetime
 import click
 
 from diarynotes.cli.console import print_markdown
+from diarynotes.cli.day import pages_as_json, print_pages, read_pages
 from diarynotes.cli.run import describe_note, print_notes
 from diarynotes.errors import BadSettings
 from diarynotes.settings import load_settings
@@ -15,19 +16,28 @@ from diarynotes.settings import load_settings
 
 @click.command()
 @click.option("--owner", metavar="NAME", help="Whose notes (default: everybody's in this home).")
-@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Only the notes of this day.")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The entry of this day, and its notes.")
+@click.option("--history", is_flag=True, help="With --day: the entry's earlier versions, too.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, or one object for a day.")
 @click.pass_obj
-def notes(home: str | None, owner: str | None, day: datetime | None, limit: int, as_json: bool) -> None:
-    """List notes, the newest day first."""
+def notes(home: str | None, owner: str | None, day: datetime | None, history: bool, limit: int, as_json: bool) -> None:
+    """List notes, the newest day first; or read one day."""
     from diarynotes.store import open_store
 
+    if history and not day:
+        raise click.UsageError("Name the day whose earlier entries are wanted: --day YYYY-MM-DD.")
     settings = load_settings(home=home)
-    only = day.date() if day else None
     with open_store(settings.database_url, settings.home) as store:
-        found = [describe_note(entry) for entry in store.notes(owner=owner, since=only, until=only, limit=limit)]
-    if as_json:
+        if day:
+            pages = read_pages(store, day.date(), owner)
+        else:
+            found = [describe_note(entry) for entry in store.notes(owner=owner, limit=limit)]
+    if day and as_json:
+        click.echo(pages_as_json(pages, day.date(), owner, history=history))
+    elif day:
+        print_pages(pages, settings.zone, history=history)
+    elif as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
     elif found:
         print_notes(found)

@@ -35,11 +35,18 @@ ALL_LANDED, FAILED, SET_ASIDE, INTERRUPTED = 0, 1, 3, 130
 @click.option("--language", metavar="CODE", help="Force a language, such as en or de.")
 @click.option("--prompt", metavar="TERMS", help="Names and words that may come up, with commas between; at most ten.")
 @click.option(
-    "--writer", metavar="NAME", help="openai, mistral, anthropic, server, extractive, or a chain of them (a,b)."
+    "--writer",
+    metavar="NAME",
+    help="openai, anthropic, mistral, llama_cpp, server or extractive, with or without :MODEL; or a chain (a,b:m).",
+)
+@click.option(
+    "--cloud/--no-cloud",
+    default=True,
+    help="Whether what is said may go, masked, to another's machine; once forbidden it stays so.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
 @click.pass_obj
-def run(home: str | None, /, sources: tuple[str, ...], as_json: bool, **wishes: str | None) -> None:
+def run(home: str | None, /, sources: tuple[str, ...], as_json: bool, **wishes: Any) -> None:
     """Turn recordings into diary notes.
 
     SOURCE is a file, a folder or a bucket's URI. What has landed before is not done again.
@@ -55,7 +62,7 @@ def run(home: str | None, /, sources: tuple[str, ...], as_json: bool, **wishes: 
     sys.exit(exit_status(outcome))
 
 
-def run_sources(settings: Settings, sources: Sequence[str], *, quiet: bool, **wishes: str | None) -> dict[str, Any]:
+def run_sources(settings: Settings, sources: Sequence[str], *, quiet: bool, **wishes: Any) -> dict[str, Any]:
     """Runs the flow over the sources and says what came of it, in the shape that `run --json` prints."""
     from diarynotes.cli.session import run_flow
 

@@ -27,7 +27,7 @@ def run_flow(
     describe: Callable[[Any, Any], T],
     *,
     quiet: bool,
-    **wishes: str | None,
+    **wishes: Any,
 ) -> T:
     """Runs the diary flow and returns `describe(store, report)`. Raises what the flow raises, KeyboardInterrupt too."""
     make_home(settings)
@@ -49,10 +49,25 @@ def run_flow(
         store = workshop.store
         if server is not None:
             server.wait()
-        with reporting_to(url or server.url):  # type: ignore[union-attr]
+        with reporting_to(url or server.url, tag="diarynotes"):  # type: ignore[union-attr]
             start: Callable[..., Any] = diary  # Prefect's own types know no keywords from a mapping
             report = start(list(sources), retry_waiting=True, **wishes)
         return describe(store, report)
+
+
+@contextmanager
+def reporting(settings: Settings) -> Iterator[None]:
+    """Flows that start in the block report to Prefect's API, the user's or a temporary one; Ctrl-C leaves in order."""
+    with ExitStack() as opened:
+        opened.enter_context(_leaving_in_order())
+        url = configured_url()
+        if url is None:
+            server = TemporaryServer(settings.home / "prefect")
+            opened.callback(server.stop)
+            server.wait()
+            url = server.url
+        opened.enter_context(reporting_to(url, tag="diarynotes"))
+        yield
 
 
 def _warm_up_beside(workshop: Any) -> None:

@@ -1,0 +1,195 @@
+"""The parts of `diarynotes up` by themselves: its secrets, its processes, what it says. The whole: acceptance tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from diarynotes.cli import main
+from diarynotes.errors import BadSettings
+from diarynotes.settings import Settings
+from diarynotes.up import children, rescue, running
+from diarynotes.up.children import Child
+from diarynotes.up.keys import load_keys
+from diarynotes.up.registering import find_deployments_file
+from diarynotes.up.rescue import Rescuer
+from diarynotes.up.running import AlreadyUp, _alone, _check_port, _usual_port, local_buckets
+from diarynotes.up.server import client_environment, server_environment
+
+
+def test_secrets_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -> None:
+    first, second = load_keys(tmp_path / "prefect"), load_keys(tmp_path / "prefect")
+    assert first == second
+    assert first != load_keys(tmp_path / "another")
+    for path in (tmp_path / "prefect").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert first.auth_string not in repr(first)
+    assert first.encryption_key not in repr(first)
+
+
+def test_the_encryption_key_is_one_that_prefect_takes(tmp_path: Path) -> None:
+    from cryptography.fernet import Fernet
+
+    fernet = Fernet(load_keys(tmp_path).encryption_key)
+    assert fernet.decrypt(fernet.encrypt(b"secret")) == b"secret"
+
+
+def test_the_server_is_on_postgres_with_secrets_and_sends_nothing_home(tmp_path: Path) -> None:
+    keys = load_keys(tmp_path)
+    url = "postgresql+psycopg://postgres@/postgres?host=/a/b%20c/data"
+    server = server_environment(url, keys, tmp_path)
+    assert (
+        server["PREFECT_SERVER_DATABASE_CONNECTION_URL"] == "postgresql+asyncpg://postgres@/prefect?host=/a/b%20c/data"
+    )
+    assert server["PREFECT_SERVER_API_AUTH_STRING"] == keys.auth_string
+    assert server["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    client = client_environment(1234, keys, tmp_path)
+    assert client["PREFECT_API_URL"] == "http://127.0.0.1:1234/api"
+    assert keys.encryption_key not in client.values()
+
+
+def test_prefect_knows_every_setting_that_it_is_given(tmp_path: Path) -> None:
+    """A name that Prefect does not know is ignored without a word."""
+    keys = load_keys(tmp_path)
+    given = {
+        **server_environment("postgresql+psycopg://x@/x?host=/x", keys, tmp_path),
+        **client_environment(1, keys, tmp_path),
+    }
+    code = (
+        "from prefect.settings import get_current_settings as get; "
+        "print(*get().to_environment_variables(exclude_unset=True, include_aliases=True))"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    known = subprocess.run(
+        [sys.executable, "-c", code], env={**environment, **given}, capture_output=True, text=True, check=True
+    ).stdout.split()
+    unknown = {name for name in given if name.startswith("PREFECT_")} - set(known)
+    assert unknown == {"PREFECT_SERVER_ENCRYPTION_KEY"}  # which Prefect reads by itself
+
+
+def test_prefect_yaml_lies_where_the_flows_do() -> None:
+    folder, file = find_deployments_file()
+    for deployment in yaml.safe_load(file.read_text())["deployments"]:
+        path, _, _ = deployment["entrypoint"].partition(":")
+        assert (folder / path).is_file()
+
+
+def test_only_one_up_runs_on_a_home(tmp_path: Path) -> None:
+    with _alone(tmp_path) as lock:
+        lock.write_text("4711 http://127.0.0.1:1\n")
+        with pytest.raises(AlreadyUp, match=r"process 4711.* http://127\.0\.0\.1:1") as caught, _alone(tmp_path):
+            pass
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    with _alone(tmp_path):
+        pass
+
+
+def test_a_port_that_is_taken_is_said_at_once() -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(BadSettings, match="cannot be used"):
+            _check_port(taken.getsockname()[1])
+
+
+def test_only_folders_are_watched(tmp_path: Path) -> None:
+    assert list(local_buckets(Settings(home=tmp_path))) == [str(tmp_path / "bucket")]
+    assert (tmp_path / "bucket" / "me").is_dir()
+    (tmp_path / "a b").mkdir()
+    buckets = ("gs://notes", str(tmp_path / "bucket"), f"file://{tmp_path}/a%20b")
+    here = [str(tmp_path / "bucket"), str(tmp_path / "a b")]
+    assert list(local_buckets(Settings(home=tmp_path, buckets=buckets))) == here
+    with pytest.raises(BadSettings, match="there is no folder"):
+        list(local_buckets(Settings(home=tmp_path, buckets=("/nowhere/at/all",))))
+
+
+def test_the_port_of_last_time_is_taken_again_where_it_is_free(tmp_path: Path) -> None:
+    import socket
+
+    port = _usual_port(tmp_path)
+    assert _usual_port(tmp_path) == port
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        other = _usual_port(tmp_path)
+        assert other != port
+    assert _usual_port(tmp_path) == other
+    (tmp_path / "port").write_text("no number")
+    assert _usual_port(tmp_path) > 0
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_is_said_fits_a_line_whatever_files_are_called(monkeypatch: pytest.MonkeyPatch, as_json: bool) -> None:
+    name = "a\nb\x1b[31m.wav"
+
+    def run_up(_settings: Any, _port: int, tell: Any, _stopping: Any) -> None:
+        tell("known", {"file": name, "same_as": "c.wav"})
+
+    monkeypatch.setattr(running, "run_up", run_up)
+    out = CliRunner().invoke(main, ["up", *(["--json"] if as_json else [])]).output
+    said, stopped = out.splitlines()
+    assert (
+        (json.loads(said)["file"] == name)
+        if as_json
+        else (said == "known      a?b?[31m.wav: the same recording as c.wav")
+    )
+    assert "stopped" in stopped.lower()
+
+
+@pytest.fixture
+def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A child that ends as soon as it is started, and a clock that goes as it is told."""
+    clock = [0.0]
+    monkeypatch.setattr(children.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(children.sys, "executable", "/bin/false")
+    child = Child("failing", [], {}, tmp_path / "log")
+    child.start()
+    yield child, clock
+    child.stop(5.0)
+
+
+def test_a_child_that_ends_again_and_again_is_started_less_and_less_often(failing: Any) -> None:
+    child, clock = failing
+    waits = []
+    for _ in range(7):
+        wait_until_ended(child)
+        waits.append(child.look_after())
+        assert child.look_after() is None
+        clock[0] += waits[-1]
+        child.look_after()
+        assert child.pid
+    assert waits == [1.0, 2.0, 5.0, 15.0, 30.0, 30.0, 30.0]
+    clock[0] += 100.0
+    wait_until_ended(child)
+    assert child.look_after() == 1.0
+
+
+def wait_until_ended(child: Child) -> None:
+    deadline = time.time() + 20
+    while child.is_running:
+        assert time.time() < deadline
+        time.sleep(0.01)
+
+
+def test_a_run_is_asked_for_when_something_is_stranded_and_not_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, asked = [100.0], []
+    monkeypatch.setattr(rescue.time, "monotonic", lambda: clock[0])
+    stranded = iter([False, True, True])
+    rescuer = Rescuer(lambda: next(stranded), lambda: asked.append(clock[0]))
+    while clock[0] < 200:
+        rescuer.look()
+        clock[0] += 1
+    assert asked == [110, 170]
