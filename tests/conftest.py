@@ -1,20 +1,52 @@
-"""What tests of every kind share: the small trained Whisper of `tests/checkpoint`."""
+"""What tests of every kind share: the small trained Whisper of `tests/checkpoint`, a random model for llama.cpp."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+import diarynotes.buckets.remote as remote
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _buckets_unknown() -> Iterator[None]:
+    """Each module begins as a process does that has reached no bucket: the servers of the one before are gone."""
+    yield
+    remote._connections = remote._Connections()
 
 
 @pytest.fixture(scope="session")
 def trained_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint in OpenAI's format that hears the diary's few hundred words in flite's voices."""
-    spec = importlib.util.spec_from_file_location("expand", Path(__file__).parent / "checkpoint" / "expand.py")
+    expand = _load(Path(__file__).parent / "checkpoint" / "expand.py")
+    path: Path = expand.trained_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def gguf_model() -> ModuleType:
+    """The module that writes random models. Skips where llama.cpp is missing, which is compiled from source."""
+    pytest.importorskip("llama_cpp", reason="llama.cpp is not installed: pip install 'diarynotes[llama]'")
+    pytest.importorskip("gguf", reason="gguf is not installed: pip install gguf")
+    return _load(Path(__file__).with_name("gguf_model.py"))
+
+
+@pytest.fixture(scope="session")
+def random_gguf(gguf_model: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A language model that knows nothing, alone in a folder of models."""
+    path: Path = gguf_model.write_model(tmp_path_factory.mktemp("models") / "random.gguf")
+    return path
+
+
+def _load(path: Path) -> ModuleType:
+    """Test folders are no packages, so what they share is loaded by its path."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    path: Path = module.trained_checkpoint(tmp_path_factory.mktemp("checkpoint"))
-    return path
+    return module

@@ -49,7 +49,8 @@ def test_the_examples_become_a_diary_with_the_engine_that_needs_nothing(command_
     listed = command_line.call("notes", "--json").json
     assert {note["recording_id"] for note in listed} == {note["recording_id"] for note in first.json["notes"]}
     one_day = command_line.call("notes", "--day", "2026-05-22", "--json").json
-    assert {note["day"] for note in one_day} == {"2026-05-22"}
+    assert {note["day"] for note in one_day["notes"]} == {"2026-05-22"}
+    assert one_day["entry"]["day"] == "2026-05-22"
     shown = command_line.call("show", listed[0]["recording_id"][:13], "--json").json
     assert shown["title"] == listed[0]["title"]
     assert all(sentence["evidence"] for sentence in shown["body"])
