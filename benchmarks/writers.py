@@ -22,6 +22,7 @@ from diarynotes.models import DiaryNote, Draft, Transcript
 
 RECALLED = ("people", "places", "todos", "must_mention")
 DAY = date(2026, 6, 10)
+NOTES = Path(__file__).resolve().parents[2] / "shared" / "notes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def main() -> None:
         raise SystemExit(f"{arguments.notes} holds no .json transcripts")
     print(render_table(scores))
     if arguments.json:
-        arguments.json.write_text(json.dumps(_as_data(arguments.writer, scores), indent=1))
+        arguments.json.write_text(json.dumps(as_data(arguments.writer, scores), indent=1))
 
 
 def score_file(path: Path, writer: Writer) -> tuple[Score, DiaryNote]:
@@ -92,7 +93,7 @@ def render_table(scores: list[Score]) -> str:
         mood = score.mood[0] + ("" if score.mood[0] == score.mood[1] else f" ({score.mood[1]})")
         tail = f"{score.must_not:>10}{score.wrong_numbers:>9}  {mood:<16}{score.seconds * 1000:>6.1f}"
         lines.append(f"{score.name[:20]:<20}{cells}{tail}")
-    cells = "".join(f"{ratio:>14.0%}" for ratio in _total_recall(scores).values())
+    cells = "".join(f"{ratio:>14.0%}" for ratio in total_recall(scores).values())
     right = sum(score.mood[0] == score.mood[1] for score in scores)
     totals = f"{sum(score.must_not for score in scores):>10}{sum(score.wrong_numbers for score in scores):>9}"
     median_ms = statistics.median(score.seconds for score in scores) * 1000
@@ -104,7 +105,8 @@ def _count(text: str, wanted: list[str]) -> int:
     return sum(word.lower() in text.lower() for word in wanted)
 
 
-def _total_recall(scores: list[Score]) -> dict[str, float]:
+def total_recall(scores: list[Score]) -> dict[str, float]:
+    """The share that was found of what was wanted, by kind."""
     totals = {}
     for kind in RECALLED:
         wanted = sum(score.recall[kind][1] for score in scores)
@@ -112,11 +114,12 @@ def _total_recall(scores: list[Score]) -> dict[str, float]:
     return totals
 
 
-def _as_data(writer: str, scores: list[Score]) -> dict[str, Any]:
+def as_data(writer: str, scores: list[Score]) -> dict[str, Any]:
+    """The figures of one writer."""
     return {
         "writer": writer,
         "notes": len(scores),
-        "recall": _total_recall(scores),
+        "recall": total_recall(scores),
         "must_not": sum(score.must_not for score in scores),
         "wrong_numbers": sum(score.wrong_numbers for score in scores),
         "mood_right": sum(score.mood[0] == score.mood[1] for score in scores),
@@ -127,7 +130,7 @@ def _as_data(writer: str, scores: list[Score]) -> dict[str, Any]:
 def _read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--writer", default="extractive")
-    parser.add_argument("--notes", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "notes")
+    parser.add_argument("--notes", type=Path, default=NOTES)
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     parser.add_argument("--show", action="store_true", help="print each note as a page")
     return parser.parse_args()
