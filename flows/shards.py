@@ -29,11 +29,11 @@ class Shard:
 def plan_shards(
     recordings: Sequence[Recording], *, shard_audio_s: float, name_model: Callable[[Recording], str]
 ) -> list[Shard]:
-    """Shards of about `shard_audio_s` of sound each, the most urgent first; each has one priority and one model.
+    """Shards of at least `shard_audio_s` of sound, the most urgent first; each has one priority and one model.
 
-    As many as are needed and about equally long: the longest recordings are dealt out first, each to the shard that has
-    least so far (Graham 1969, longest processing time first: at most 4/3 of the best). A longer recording is a shard by
-    itself.
+    As many as there is sound for, one at least, and about equally long: the longest recordings are dealt out first,
+    each to the shard that has least so far (Graham 1969, longest processing time first: at most 4/3 of the best). A
+    longer recording is a shard by itself; less sound than that makes one shard all the same.
     """
     groups: dict[tuple[Priority, str], list[Recording]] = {}
     for recording in recordings:
@@ -57,7 +57,8 @@ def shard_audio_s(startup_s: float, pace: float, *, most_overhead: float = 0.05)
 
 def _deal_out(recordings: Sequence[Recording], shard_audio_s: float) -> Iterator[list[Recording]]:
     total_s = sum(map(_audio_s, recordings))
-    count = max(1, -(-len(recordings) // MOST_RECORDINGS), round(total_s / shard_audio_s))
+    # rounded down: less than what is worth a run goes to the others, not into one of its own
+    count = max(1, -(-len(recordings) // MOST_RECORDINGS), int(total_s / shard_audio_s))
     parts: list[list[Recording]] = [[] for _ in range(min(count, len(recordings)))]
     least = [(0.0, 0, number) for number in range(len(parts))]
     for recording in sorted(recordings, key=lambda one: (-_audio_s(one), one.id)):

@@ -17,7 +17,7 @@ from diarynotes.cost import price
 from diarynotes.errors import DiarynotesError, SourceUnavailable, UncheckedNote, Unexpected
 from diarynotes.ingest import date_recording, make_recording
 from diarynotes.models import BucketObject, Job, Priority, Recording, RecordingId
-from diarynotes.store import Landing, SourceFacts
+from diarynotes.store import KnownSource, Landing, SourceFacts
 from flows.claims import Claims, in_turns
 from flows.gate import check_landings, turned_away
 from flows.hearing import examine
@@ -34,6 +34,16 @@ class Registration:
     problems: tuple[SourceUnavailable, ...]
 
 
+def unregistered(shop: Workshop, objects: Sequence[BucketObject], *, owner: str) -> list[BucketObject]:
+    """Those of one owner's objects that are new, or have changed since they were registered."""
+    known = shop.store.known_sources([obj.uri for obj in objects], owner=owner)
+    return [obj for obj in objects if not _is_known(known.get(obj.uri), obj)]
+
+
+def _is_known(seen: KnownSource | None, obj: BucketObject) -> bool:
+    return seen is not None and (seen.size_bytes, seen.etag) == (obj.size_bytes, obj.version)
+
+
 def register_objects(
     shop: Workshop, objects: Sequence[BucketObject], *, owner: str, priority: Priority, cloud: bool = True
 ) -> Registration:
@@ -47,7 +57,7 @@ def register_objects(
     problems: list[SourceUnavailable] = []
     for obj in objects:
         seen = known.get(obj.uri)
-        if seen and (seen.size_bytes, seen.etag) == (obj.size_bytes, obj.version):
+        if seen and _is_known(seen, obj):
             ids.append(seen.recording_id)
             continue
         try:

@@ -7,7 +7,8 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
 from flows.artifacts import finish
-from flows.dispatch import ask_for_run, describe_ids
+from flows.dispatch import describe_ids
+from flows.passing_on import MOST_AT_ONCE, ask_to_write
 from flows.running import working
 from flows.tasks import RUNNER, chunk_size, finish_notes, label_chunks, submit
 from flows.tasks import transcribe as transcribe_chunk
@@ -15,12 +16,13 @@ from flows.workshop import current_workshop
 
 
 def _name_run() -> str:
-    return f"hear {describe_ids(flow_run.parameters['ids'])}"
+    ids = flow_run.parameters.get("ids")
+    return f"hear {describe_ids(ids) if ids else 'what is due'}"
 
 
 @flow(name="transcribe", flow_run_name=_name_run, task_runner=RUNNER, persist_result=False)
 def transcribe(
-    ids: list[str],
+    ids: list[str] | None = None,
     engine: str | None = None,
     model: str | None = None,
     language: str | None = None,
@@ -29,7 +31,7 @@ def transcribe(
     """Hear recordings that were checked, and have their notes written. Those that others hold are left to them.
 
     Args:
-        ids: The recordings; what is not waiting to be heard is passed over.
+        ids: The recordings; what is not waiting to be heard is passed over. Empty takes all that is due.
         engine: The speech engine: auto, whisper, ctranslate2 or pocketsphinx; empty takes the setting.
         model: A model's name or the path of its weights; empty goes by priority and length.
         language: Force a language (ISO 639-1); empty detects it.
@@ -37,22 +39,15 @@ def transcribe(
     """
     shop = current_workshop()
     wishes = shop.wish(engine=engine, model=model, language=language, writers=writer)
+    wanted = ids or list(shop.store.jobs.claimable(limit=MOST_AT_ONCE))
     with working(shop):
         futures = [
             submit(transcribe_chunk, label, (), chunk, wishes)
-            for chunk, label in label_chunks(ids, chunk_size(len(ids)))
+            for chunk, label in label_chunks(wanted, chunk_size(len(wanted)))
         ]
         heard: int = sum(future.result() for future in futures)
         if shop.settings.write_on:
-            jobs = [line.job for line in shop.store.jobs.list(ids, states=["transcribed"])]
-            if jobs:
-                ask_for_run(
-                    shop.settings.write_on,
-                    jobs,
-                    name=f"write {describe_ids(ids)}",
-                    priority="normal",
-                    parameters={"writer": writer},
-                )
+            list(ask_to_write(shop, wanted, wishes))
         else:
-            finish_notes(shop, ids, wishes)
-        return finish(shop, ids, heard)
+            finish_notes(shop, wanted, wishes)
+        return finish(shop, wanted, heard)

@@ -235,6 +235,14 @@ class Settings:
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise BadSettings("timezone", f"'{name}' is no IANA time zone, such as Europe/Berlin") from error
 
+    @property
+    def left_behind_s(self) -> float:
+        """After how long a recording that nobody has touched is taken for left behind, seconds.
+
+        Where other pools listen, it may wait in their queues for longer.
+        """
+        return 900.0 if self.transcribe_on else 60.0
+
     def terms_of(self, owner: str) -> tuple[str, ...]:
         """The glossary of one owner, with what is for everybody. Raises: BadSettings for more than ten terms."""
         terms: list[str] = []

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-import flows.pick_up as picking
+import flows.passing_on as passing_on
 from diarynotes import observe
 from diarynotes.diary import Writer
 from diarynotes.diary.caller import Caller, DirectCaller, Line
@@ -419,15 +419,15 @@ def test_where_other_machines_write_a_run_is_asked_for_over_the_days_that_were_l
     land(shop, *ids)
     asked: list[tuple[str, set[str]]] = []
 
-    def ask(deployment: str, jobs: Sequence[Job], **_: Any) -> str:
+    def ask(_asks: object, deployment: str, jobs: Sequence[Job], **_: Any) -> str:
         asked.append((deployment, {job.recording_id for job in jobs}))
         return "run"
 
-    monkeypatch.setattr(picking, "ask_for_run", ask)
+    monkeypatch.setattr(passing_on, "ask_for_run", ask)
     shop.settings = replace(shop.settings, transcribe_on="transcribe/gpu", write_on="write/cpu")
-    assert list(picking._ask_for_entries(shop, left(store), WISHES)) == ["run"]
+    assert list(passing_on.ask_for_entries(shop, left(store), WISHES)) == ["run"]
     assert asked == [("write/cpu", set(ids))]
-    assert list(picking._ask_for_entries(shop, [], WISHES)) == []
+    assert list(passing_on.ask_for_entries(shop, [], WISHES)) == []
 
 
 # -- several at once --------------------------------------------------------------------------------------------------

@@ -292,8 +292,8 @@ def test_what_is_stranded(store: Store, other: Store) -> None:
         connection.execute(
             text("update jobs set updated_at = now() - interval '11 minutes' where recording_id = :id"), {"id": old.id}
         )
-    assert set(store.jobs.stranded()) == {dropped.id, due.id, old.id}
-    assert list(store.jobs.stranded(limit=1)) == [dropped.id]
+    assert set(store.jobs.stranded(idle_s=600)) == {dropped.id, due.id, old.id}
+    assert list(store.jobs.stranded(idle_s=600, limit=1)) == [dropped.id]
     assert set(store.jobs.stranded(idle_s=0)) == {fresh.id, dropped.id, due.id, old.id}
 
 

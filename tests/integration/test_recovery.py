@@ -123,7 +123,7 @@ def test_what_is_finished_after_the_look_is_not_claimed(
     store: Store, other: Store, late: tuple[Recording, Job]
 ) -> None:
     recording, job = late
-    assert other.jobs.stranded() == [recording.id]
+    assert other.jobs.stranded(idle_s=600) == [recording.id]
     assert other.jobs.suspects("received") == {recording.id: 1}
     advance(store, job, recording)
     assert other.jobs.claim_suspects("received", ids=[recording.id]) == []

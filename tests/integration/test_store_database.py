@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 import diarynotes.store
+import diarynotes.store.asks
 import diarynotes.store.call_tables
 import diarynotes.store.drop_tables
 from diarynotes.errors import BadSettings, StorageFailed

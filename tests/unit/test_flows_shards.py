@@ -6,6 +6,8 @@ import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from diarynotes.models import Media, Priority, Recording
 from flows.shards import MOST_RECORDINGS, Shard, plan_shards, shard_audio_s
 
@@ -64,6 +66,12 @@ def test_no_run_gets_more_ids_than_prefect_takes() -> None:
 def test_starting_a_run_is_a_twentieth_of_it() -> None:
     audio_s = shard_audio_s(startup_s=12, pace=60)
     assert 12 / (12 + audio_s / 60) == 0.05
+
+
+@pytest.mark.parametrize("minutes", [11, 15, 19, 29, 30, 99])
+def test_no_shard_is_shorter_than_what_is_worth_a_run(minutes: int) -> None:
+    shards = plan([recording(number) for number in range(minutes)])
+    assert min(shard.audio_s for shard in shards) >= 600
 
 
 def test_nothing_is_no_shard() -> None:

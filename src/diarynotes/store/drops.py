@@ -42,14 +42,13 @@ class Drops:
 
         One is known by its owner, uri and version. One that was given up is taken up again.
         """
-        values = {
-            "owners": [plain_text(drop.owner) for drop in drops],
-            "uris": [plain_text(drop.uri) for drop in drops],
-            "versions": [plain_text(drop.version) for drop in drops],
-            "priorities": [_PRIORITIES.index(drop.priority) for drop in drops],
-        }
         with begin(self._engine) as connection:
-            return sum(row.is_new for row in connection.execute(sql.PUT, values))
+            return sum(row.is_new for row in connection.execute(sql.PUT, _columns(drops)))
+
+    def put_unknown(self, drops: Sequence[Drop]) -> None:
+        """Keep those of which there is no drop yet, whatever became of it."""
+        with begin(self._engine) as connection:
+            connection.execute(sql.PUT_UNKNOWN, _columns(drops))
 
     def claim(self, limit: int = 100) -> DropList:
         """Up to `limit` drops that nobody holds and whose time has come, most urgent and oldest first."""
@@ -107,6 +106,15 @@ class Drops:
         """How many drops can be claimed or are held, wait for their next try, or are dead; without those of none."""
         with begin(self._engine) as connection:
             return {row.standing: row.drops for row in connection.execute(sql.COUNT)}
+
+
+def _columns(drops: Sequence[Drop]) -> dict[str, Any]:
+    return {
+        "owners": [plain_text(drop.owner) for drop in drops],
+        "uris": [plain_text(drop.uri) for drop in drops],
+        "versions": [plain_text(drop.version) for drop in drops],
+        "priorities": [_PRIORITIES.index(drop.priority) for drop in drops],
+    }
 
 
 def _drop(row: Row[Any]) -> Drop:

@@ -26,6 +26,17 @@ set told = drops.told + 1, priority = least(drops.priority, excluded.priority), 
 returning (xmax = 0) as is_new
 """)
 
+# What a look into a bucket could not read. It is found by every look: what is known waits as it is, or stays dead.
+PUT_UNKNOWN = text("""
+insert into drops (owner, uri, version, priority)
+select owner, uri, version, min(priority)
+from unnest(cast(:owners as text[]), cast(:uris as text[]), cast(:versions as text[]), cast(:priorities as integer[]))
+    as found (owner, uri, version, priority)
+group by owner, uri, version
+order by owner, uri, version
+on conflict (owner, uri, version) do nothing
+""")
+
 CLAIM = text(f"""
 {LIVING},
 free as (

@@ -270,18 +270,25 @@ class Jobs:
             count, newest = connection.execute(sql.STAND).one()
         return f"{count} jobs, {newest.isoformat() if newest else 'never'}"
 
-    def claimable(self, ids: Sequence[RecordingId] | None = None, *, limit: int | None = None) -> Sequence[RecordingId]:
-        """Recordings that nobody works on though something is left to be done, most urgent and oldest first."""
-        with self._begin() as connection:
-            return connection.scalars(sql.CLAIMABLE, {"ids": _list(ids), "limit": limit}).all()
+    def claimable(
+        self, ids: Sequence[RecordingId] | None = None, *, unasked: bool = False, limit: int | None = None
+    ) -> Sequence[RecordingId]:
+        """Recordings that nobody works on though something is left to be done, most urgent and oldest first.
 
-    def stranded(self, *, idle_s: float = 600.0, limit: int | None = None) -> Sequence[RecordingId]:
-        """Recordings that somebody should take up now, most urgent and oldest first.
+        With `unasked`, without those that another run was asked for (`Asks`).
+        """
+        values = {"ids": _list(ids), "unasked": unasked, "limit": limit}
+        with self._begin() as connection:
+            return connection.scalars(sql.CLAIMABLE, values).all()
+
+    def stranded(self, *, idle_s: float, unasked: bool = False, limit: int | None = None) -> Sequence[RecordingId]:
+        """Recordings that somebody should take up now, most urgent and oldest first; `unasked` as in `claimable`.
 
         Their worker has died or frozen, their wait for the next try is over, or nobody has touched them for `idle_s`.
         """
+        values = {"idle_s": idle_s, "unasked": unasked, "limit": limit}
         with self._begin() as connection:
-            return connection.scalars(sql.STRANDED, {"idle_s": idle_s, "limit": limit}).all()
+            return connection.scalars(sql.STRANDED, values).all()
 
     def pending(self, ids: Sequence[RecordingId] | None = None) -> JobList:
         """Those that a worker can take on now or holds: neither in an end state nor waiting."""

@@ -33,6 +33,12 @@ FREE = """(
 # What the last worker died or froze on is left to CLAIM_SUSPECTS: it may have been the cause.
 _SUSPECT = "(crashes > 0 or (worker is not null and worker <> :worker))"
 
+# What a run of another pool was asked for and nobody has claimed since.
+_UNASKED = """(
+    not :unasked
+    or not exists (select 1 from asks where asks.recording_id = jobs.recording_id and asks.attempt = jobs.attempt)
+)"""
+
 _WANTED = """(state = :state or (state = 'waiting' and resume_state = :state and next_attempt_at <= now()))
       and (cast(:ids as text[]) is null or recording_id = any(cast(:ids as text[])))"""
 
@@ -76,7 +82,7 @@ select recording_id from jobs
 where ((state in ('received', 'validated', 'transcribed', 'written')
         and (worker is not null or updated_at < now() - make_interval(secs => :idle_s)))
        or (state = 'waiting' and next_attempt_at <= now()))
-  and {FREE}
+  and {FREE} and {_UNASKED}
 order by priority, recorded_at, recording_id
 limit :limit
 """)
@@ -86,7 +92,7 @@ CLAIMABLE = text(f"""
 select recording_id from jobs
 where (state in ('received', 'validated', 'transcribed', 'written')
        or (state = 'waiting' and next_attempt_at <= now()))
-  and {FREE}
+  and {FREE} and {_UNASKED}
   and (cast(:ids as text[]) is null or recording_id = any(cast(:ids as text[])))
 order by priority, recorded_at, recording_id
 limit :limit

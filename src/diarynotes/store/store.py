@@ -27,6 +27,7 @@ import diarynotes.store.versions as versions
 from diarynotes.calls import Breaker, BudgetPeriod, LedgerLine
 from diarynotes.errors import StorageFailed
 from diarynotes.models import DayEntry, Finding, Job, Recording, RecordingId, Transcript
+from diarynotes.store.asks import Asks
 from diarynotes.store.database import begin, open_database
 from diarynotes.store.desk import Desk
 from diarynotes.store.drops import Drops
@@ -69,6 +70,7 @@ class Store:
         self.jobs = Jobs(engine, self.worker)
         self.drops = Drops(engine, self.worker)
         self.watermarks = Watermarks(engine)
+        self.asks = Asks(engine)
         self._zone: tzinfo = zone or UTC
         self.desk = Desk(engine, self._zone)
         self.warehouse = Warehouse(home / "warehouse")

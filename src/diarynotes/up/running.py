@@ -97,7 +97,8 @@ def run_up(settings: Settings, port: int, tell: Tell, stopping: threading.Event)
 
 
 def _is_work_left(store: Store, settings: Settings) -> bool:
-    return bool(store.jobs.stranded(limit=1) or (settings.daily_entries and store.left_days()))
+    stranded = store.jobs.stranded(idle_s=settings.left_behind_s, unasked=True, limit=1)
+    return bool(stranded or (settings.daily_entries and store.left_days()))
 
 
 def local_buckets(settings: Settings) -> Iterator[str]:

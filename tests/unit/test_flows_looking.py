@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from diarynotes.errors import SourceUnavailable
-from flows.pick_up import _by_owner
+from diarynotes.buckets import list_objects
+from flows.looking import by_owner
 
 
 def look(source: Path, owner: str | None = None) -> dict[str, set[str]]:
-    problems: list[SourceUnavailable] = []
-    found = _by_owner([str(source)], owner, "me", problems)
-    theirs = {whose: {obj.uri.rpartition("/")[2] for obj in objects} for whose, objects in found}
-    assert not problems
-    return theirs
+    found = by_owner(list_objects(str(source)), str(source), owner, "me")
+    return {whose: {obj.uri.rpartition("/")[2] for obj in objects} for whose, objects in found.items()}
 
 
 def put(folder: Path, *names: str) -> None:
