@@ -16,6 +16,7 @@ from diarynotes.diary.day import write_entry
 from diarynotes.errors import DiarynotesError
 from diarynotes.models import DayEntry, RecordingId
 from diarynotes.store import SET_ASIDE, StaleDay, StoredNote, in_order
+from flows.upgrade_plan import better_writers
 from flows.workshop import Wishes, Workshop
 from flows.writers import may_leave
 from flows.writing import open_exchange
@@ -43,6 +44,19 @@ def write_entries(shop: Workshop, ids: Sequence[RecordingId] | None, *, wishes: 
         if False in outcomes:
             shop.stopping.wait(_PATIENCE_S)
     return written
+
+
+def reopen_degraded(shop: Workshop, wishes: Wishes) -> int:
+    """Entries that a lesser writer joined while a better one did not answer are to be joined anew; how many.
+
+    Once a call: where the better one fails again, what stands stays.
+    """
+    reopened = 0
+    for owner, day, writer, model in shop.store.degraded_entries():
+        if better_writers((writer, model), shop.writers.chain(owner, wished=wishes.writers)):
+            shop.store.reopen_entry(owner, day)
+            reopened += 1
+    return reopened
 
 
 def write_left_entries(shop: Workshop, days: Sequence[tuple[str, date]], *, wishes: Wishes) -> int:

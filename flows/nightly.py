@@ -23,7 +23,7 @@ from diarynotes.store.pruning import prune_answers, prune_heard
 from diarynotes.store.statistics import Statistics
 from flows.artifacts import plural, publish_night, publish_table_checks, tell_fault
 from flows.discretion import describe_error
-from flows.entries import write_entries
+from flows.entries import reopen_degraded, write_entries
 from flows.pick_up import pick_up
 from flows.report import DAYS, build_report
 from flows.report_page import write_page
@@ -75,11 +75,12 @@ def upgrades(_shop: Workshop, wanted: Wanted) -> str:
 
 
 def entries(shop: Workshop, _wanted: Wanted) -> str:
-    """Entries of days that do not show their notes."""
+    """Entries of days that do not show their notes, or that a better writer may join."""
     if not shop.settings.daily_entries:
         return "switched off"
     wishes = shop.wish(engine=None, model=None, language=None, writers=None)
     with working(shop):
+        reopen_degraded(shop, wishes)
         return f"{plural(write_entries(shop, None, wishes=wishes), 'entry', 'entries')} written"
 
 

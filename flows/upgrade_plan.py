@@ -96,14 +96,13 @@ class Plan:
 
 
 def better_writers(
-    note: DiaryNote, chain: Sequence[Writer], *, vain: frozenset[tuple[str, str]] = frozenset()
+    own: tuple[str, str], chain: Sequence[Writer], *, vain: frozenset[tuple[str, str]] = frozenset()
 ) -> tuple[Writer, ...]:
-    """The models of a chain that come before the one that wrote a note, without those that are asked in `vain`.
+    """The models of a chain that come before a note's `own` writer and model, without those that are asked in `vain`.
 
     A writer that is not in the chain, or no longer, comes after all of its models.
     """
     names = [(writer.name, writer.model) for writer in chain]
-    own = (note.writer, note.model)
     before = chain[: names.index(own)] if own in names else chain
     return tuple(writer for writer in before if not writer.degraded and (writer.name, writer.model) not in vain)
 
@@ -138,7 +137,7 @@ def _find_in(shop: Workshop, wishes: Wishes, degraded: Sequence[RecordingId]) ->
             continue
         note = stored[recording_id].note
         work = plan_work(shop, stored[recording_id].recording, transcripts[recording_id], wishes)
-        better = better_writers(note, work.chain, vain=vain.get(recording_id, frozenset()))
+        better = better_writers((note.writer, note.model), work.chain, vain=vain.get(recording_id, frozenset()))
         if better and number_lines(work.transcript):
             yield Upgrade(note, replace(work, day=note.day, chain=better), work.chain[0])
 

@@ -26,7 +26,7 @@ from diarynotes.settings import load_settings
 from diarynotes.store.store import Store
 from diarynotes.testing import ScriptedWriter
 from flows import entries
-from flows.entries import write_entries, write_left_entries
+from flows.entries import reopen_degraded, write_entries, write_left_entries
 from flows.workshop import Workshop, open_workshop
 from tests.integration.diary_samples import WISHES, hear, write
 
@@ -341,6 +341,26 @@ def test_a_writer_that_fails_leaves_a_joined_entry(
     entry = current(store)
     assert texts(entry) == [*GARDEN, *REVIEW]
     assert [finding.code for finding in entry.findings] == ["writer_failed"]
+
+
+def test_an_entry_that_was_joined_while_a_model_was_down_is_joined_anew_once_it_answers(
+    shop: Workshop, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = note(shop, MORNING, GARDEN), note(shop, EVENING, REVIEW)
+    assert amend(shop, *ids) == 1
+    assert reopen_degraded(shop, WISHES) == 0, "nobody is better than who wrote it"
+    teller = Teller()
+    let_write(shop, monkeypatch, teller)
+    assert reopen_degraded(shop, WISHES) == 0, "its notes are to be written again first"
+    with store.engine.begin() as connection:
+        connection.execute(text("update notes set degraded = false"))
+    assert (reopen_degraded(shop, WISHES), amend(shop), amend(shop)) == (1, 1, 0)
+    assert (current(store).writer, current(store).degraded) == (teller.name, False)
+    assert reopen_degraded(shop, WISHES) == 0
+    mine = replace(current(store), id="mine", writer=PERSON, degraded=True)
+    assert store.put_entry(mine)
+    store.reopen_entry("me", DAY)
+    assert (reopen_degraded(shop, WISHES), amend(shop)) == (0, 0), "a person's stays"
 
 
 # -- left by a worker that died ---------------------------------------------------------------------------------------

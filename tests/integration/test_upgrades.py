@@ -290,12 +290,13 @@ def test_better_are_the_models_before_the_one_that_wrote() -> None:
 
     chain = (named("a"), named("b"), named("c"), named("extractive", degraded=True))
     note = DiaryNote("n", "t", "r", DAY, draft, "b", chain[1].model, "1", True)
-    assert better_writers(note, chain) == chain[:1]
-    assert better_writers(replace(note, writer="extractive", model=chain[3].model), chain) == chain[:3]
-    assert better_writers(replace(note, writer="gone"), chain) == chain[:3]
-    assert better_writers(replace(note, model="another"), chain) == chain[:3]
-    assert better_writers(replace(note, writer="a"), chain) == ()
-    assert better_writers(replace(note, writer="c"), chain, vain=frozenset({("a", chain[0].model)})) == chain[1:2]
+    own = (note.writer, note.model)
+    assert better_writers(own, chain) == chain[:1]
+    assert better_writers(("extractive", chain[3].model), chain) == chain[:3]
+    assert better_writers(("gone", note.model), chain) == chain[:3]
+    assert better_writers((note.writer, "another"), chain) == chain[:3]
+    assert better_writers(("a", note.model), chain) == ()
+    assert better_writers(("c", note.model), chain, vain=frozenset({("a", chain[0].model)})) == chain[1:2]
 
 
 def test_what_must_stay_on_this_machine_is_not_upgraded_elsewhere(

@@ -92,6 +92,19 @@ where last_at < now() - make_interval(secs => :idle_s)
     )
 order by day, owner
 """)  # noqa: S608
+# While a note of the day is degraded itself, its upgrade makes the entry stale anyway.
+_DEGRADED = text(f"""
+select owner, day, writer, model from entries
+where is_current and degraded and writer <> '{PERSON}' and not exists (
+    select from notes
+    where (notes.owner, notes.day) = (entries.owner, entries.day) and notes.is_current and notes.degraded
+)
+order by day desc, owner
+""")  # noqa: S608
+_REOPEN = text(f"""
+update entries set notes_version = ''
+where (owner, day) = (:owner, cast(:day as date)) and is_current and writer <> '{PERSON}'
+""")  # noqa: S608
 _VERSION = text(f"{_VERSIONS} group by 1, 2")
 _CURRENT = text("select id, writer from entries where owner = :owner and day = :day and is_current for update")
 _SUPERSEDE = text("update entries set is_current = false where owner = :owner and day = :day and is_current")
@@ -140,6 +153,19 @@ def find_left(engine: Engine, *, idle_s: float) -> list[tuple[str, date]]:
             for row in connection.execute(_LEFT, {"idle_s": idle_s}).all()
             if connection.execute(_STALE, {"owner": row.owner, "day": row.day, "ids": None}).one_or_none()
         ]
+
+
+def find_degraded(engine: Engine) -> list[tuple[str, date, str, str]]:
+    """Owner, day, writer and model of entries that a better writer might join anew, though none of their notes waits
+    for one; the newest day first."""
+    with begin(engine) as connection:
+        return [(row.owner, row.day, row.writer, row.model) for row in connection.execute(_DEGRADED)]
+
+
+def reopen(engine: Engine, owner: str, day: date) -> None:
+    """The day's entry is stale from now on, unless it is a person's; it stands until another takes its place."""
+    with begin(engine) as connection:
+        connection.execute(_REOPEN, {"owner": owner, "day": day})
 
 
 @contextmanager

@@ -254,6 +254,14 @@ class Store:
         """The days whose entry does not show their notes; without one, only those of `recording_ids` (None: all)."""
         return entries.find_stale(self.engine, recording_ids)
 
+    def degraded_entries(self) -> list[tuple[str, date, str, str]]:
+        """Owner, day, writer and model of entries that were joined by a lesser writer from notes that were not."""
+        return entries.find_degraded(self.engine)
+
+    def reopen_entry(self, owner: str, day: date) -> None:
+        """The day's entry is stale from now on, unless it is a person's."""
+        entries.reopen(self.engine, owner, day)
+
     def left_days(self, *, idle_s: float = 60.0) -> list[tuple[str, date]]:
         """Owners and days whose entry whoever landed the notes has not written within `idle_s`, nor anybody else."""
         return entries.find_left(self.engine, idle_s=idle_s)
