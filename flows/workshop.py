@@ -34,8 +34,9 @@ _log = logging.getLogger("diarynotes.flows")
 class Workshop:
     """Opens each thing when it is first asked for; closing it closes them all. Safe to use from several threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, prompt: str | None = None) -> None:
         self.settings = settings
+        self._prompt = prompt
         connect_buckets(settings)
         self.stopping = threading.Event()
         """Set when the person at the keyboard wants out: tasks hand back what they have not begun."""
@@ -113,6 +114,7 @@ class Workshop:
     ) -> Wishes:
         """The settings with what this run asks for in their place. Raises: BadSettings for an unknown name."""
         settings = self.settings
+        prompt = self._prompt if prompt is None else prompt
         wishes = Wishes(
             engine=engine or settings.engine,
             model=model or settings.model,
@@ -157,10 +159,14 @@ _current: Workshop | None = None
 
 
 @contextmanager
-def open_workshop(settings: Settings) -> Iterator[Workshop]:
-    """The workshop of this process while the block runs."""
+def open_workshop(settings: Settings, *, prompt: str | None = None) -> Iterator[Workshop]:
+    """The workshop of this process while the block runs.
+
+    `prompt` are words that may come up, with commas between, for runs that are given none of their own: names of people
+    belong to no parameter of a run, which Prefect keeps and shows.
+    """
     global _current
-    workshop = Workshop(settings)
+    workshop = Workshop(settings, prompt=prompt)
     _current = workshop
     try:
         yield workshop

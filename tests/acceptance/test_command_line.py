@@ -138,12 +138,14 @@ def test_no_diary_text_outside_the_diary(command_line: Any, make_notes: Any, tmp
         str(tmp_path / "notes"),
         "--engine",
         "scripted",
+        "--prompt",
+        "Zebulon, Quetzal",
         "--json",
         PREFECT_API_URL="",
         PREFECT_LOGGING_LEVEL="DEBUG",
     )
     assert outcome.status == 0, outcome.err
-    said = [sentence[:24].encode() for sentence in SENTENCES]
+    said = [sentence[:24].encode() for sentence in SENTENCES] + [b"Zebulon", b"Quetzal"]
     allowed = ("postgres", "warehouse", "diarynotes.duckdb")
     for path in command_line.home.rglob("*"):
         if path.is_file() and path.relative_to(command_line.home).parts[0] not in allowed:

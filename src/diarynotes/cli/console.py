@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from diarynotes.observe import Event, listening
@@ -134,9 +134,17 @@ def name_source(uri: str) -> str:
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, numbers: Collection[str] = ()
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    numbers: Collection[str] = (),
+    whole: Collection[str] = (),
 ) -> None:
-    """A table on stdout; cells are shown as they are, never read as markup. The columns `numbers` end in one line."""
+    """A table on stdout; cells are shown as they are, never read as markup.
+
+    The columns `numbers` end in one line; those that are to stay `whole` are not broken where the terminal is narrow.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -145,7 +153,8 @@ def print_table(
     table = Table(title=title or None, title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     table.collapse_padding = bool(numbers)  # many narrow columns
     for column in columns:
-        table.add_column(column, overflow="fold", justify="right" if column in numbers else "left")
+        side: Literal["right", "left"] = "right" if column in numbers else "left"
+        table.add_column(column, overflow="fold", justify=side, no_wrap=column in whole)
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     Console(highlight=False).print(table)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
-from diarynotes.cli.console import print_markdown
+from diarynotes.cli.console import print_markdown, print_table
 from diarynotes.cli.day import pages_as_json, print_pages, read_pages
 from diarynotes.cli.run import describe_note, print_notes
 from diarynotes.errors import BadSettings
 from diarynotes.settings import load_settings
+
+if TYPE_CHECKING:
+    from diarynotes.models import DiaryNote
 
 
 @click.command()
@@ -45,6 +49,15 @@ def notes(home: str | None, owner: str | None, day: datetime | None, history: bo
         click.echo("There are no notes yet. Make some with: diarynotes run FOLDER")
 
 
+def print_findings(note: DiaryNote) -> None:
+    """How much of a note stands as it was said, and what a person should look at; nothing where all is well."""
+    if note.findings:
+        found = [(finding.where, finding.message) for finding in note.findings]
+        print_table("To look at", ("where", "what was seen"), found)
+    if note.findings and note.grounded_share is not None:
+        click.echo(f"{note.grounded_share:.0%} of what {note.writer} wrote stands as it was said.")
+
+
 @click.command()
 @click.argument("id", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="Print the note as one JSON object.")
@@ -65,6 +78,7 @@ def show(home: str | None, id: str, as_json: bool) -> None:  # noqa: A002
         click.echo(json.dumps({**describe_note(found[0]), **note_as_json(found[0].note)}, ensure_ascii=False))
     else:
         print_markdown(note_as_markdown(found[0].note, found[0].recording))
+        print_findings(found[0].note)
 
 
 COMMANDS = (notes, show)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -97,6 +98,7 @@ def describe_outcome(store: Any, report: Any) -> dict[str, Any]:
         {"source": name_source(problem.uri), "code": problem.code, "message": str(problem)}
         for problem in report.problems
     ]
+    described = [describe_note(entry) for entry in sorted(stored, key=lambda entry: entry.recording.recorded_at)]
     return {
         "recordings": len(report.ids),
         "landed": len(fresh),
@@ -104,9 +106,18 @@ def describe_outcome(store: Any, report: Any) -> dict[str, Any]:
         "quarantined": sum(line.job.state == "quarantined" for line in lines),
         "waiting": sum(line.job.state == "waiting" for line in lines),
         "dead": sum(line.job.state == "dead" for line in lines),
-        "notes": [describe_note(entry) for entry in sorted(stored, key=lambda entry: entry.recording.recorded_at)],
+        "notes": described,
         "problems": problems,
+        "writers_failed": list_failed_writers(stored),
     }
+
+
+def list_failed_writers(stored: Sequence[Any]) -> list[dict[str, Any]]:
+    """Why notes were not written by the first of their writers, and how many for each reason, most of all first."""
+    messages = Counter(
+        finding.message for entry in stored for finding in entry.note.findings if finding.code == "writer_failed"
+    )
+    return [{"message": message, "notes": count} for message, count in messages.most_common()]
 
 
 def describe_note(stored: Any) -> dict[str, Any]:
@@ -142,16 +153,30 @@ def print_outcome(outcome: dict[str, Any]) -> None:
     if outcome["problems"]:
         rows = [(Path(problem["source"]).name, problem["code"], problem["message"]) for problem in outcome["problems"]]
         print_table("Not in the diary", ("file", "reason", "what it means"), rows)
+    for failed in outcome["writers_failed"]:
+        click.echo(f"{_count_notes(failed['notes'])}: {failed['message']} `diarynotes upgrade` tries again.")
     click.echo(_summarise(outcome))
 
 
 def print_notes(notes: Sequence[dict[str, Any]]) -> None:
-    """Notes as a table, one a line."""
-    rows = [
-        (Path(note["source"]).name, note["day"], note["title"], note["mood"], note["engine"], f"{note['trust']:.2f}")
-        for note in notes
-    ]
-    print_table("", ("file", "day", "title", "mood", "engine", "trust"), rows)
+    """Notes as a table, one a line; who heard and wrote them has a column only where that differs."""
+    told = {title: [note[key] for note in notes] for title, key in (("heard by", "engine"), ("written by", "writer"))}
+    columns = {
+        "file": [Path(note["source"]).name for note in notes],
+        "day": [note["day"] for note in notes],
+        "title": [note["title"] for note in notes],
+        "mood": [note["mood"] for note in notes],
+        "trust": [f"{note['trust']:.2f}" for note in notes],
+        **{title: names for title, names in told.items() if len(set(names)) > 1},
+    }
+    print_table("", list(columns), list(zip(*columns.values(), strict=True)), whole=set(columns) - {"file", "title"})
+    alike = [f"{title} {names[0]}" for title, names in told.items() if len(set(names)) == 1]
+    if alike:
+        click.echo(f"{', '.join(alike).capitalize()}.")
+
+
+def _count_notes(count: int) -> str:
+    return "1 note" if count == 1 else f"{count} notes"
 
 
 def _summarise(outcome: dict[str, Any]) -> str:

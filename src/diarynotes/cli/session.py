@@ -27,9 +27,13 @@ def run_flow(
     describe: Callable[[Any, Any], T],
     *,
     quiet: bool,
+    prompt: str | None = None,
     **wishes: Any,
 ) -> T:
-    """Runs the diary flow and returns `describe(store, report)`. Raises what the flow raises, KeyboardInterrupt too."""
+    """Runs the diary flow and returns `describe(store, report)`. Raises what the flow raises, KeyboardInterrupt too.
+
+    The words of `prompt` stay in this process.
+    """
     make_home(settings)
     with ExitStack() as opened:
         opened.enter_context(_leaving_in_order())
@@ -40,7 +44,7 @@ def run_flow(
             opened.callback(server.stop)
         from flows.workshop import open_workshop
 
-        workshop = opened.enter_context(open_workshop(settings))
+        workshop = opened.enter_context(open_workshop(settings, prompt=prompt))
         opened.enter_context(tell_choices() if quiet else progress_bars())
         _ = workshop.sandbox  # its nursery warms up in a process of its own
         _warm_up_beside(workshop)
