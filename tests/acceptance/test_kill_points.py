@@ -65,11 +65,13 @@ class Rig:
         outcomes = [foreman.work(place, kill_at) for kill_at in (*kills, None)]
         return self._end(foreman, vendor, kills, outcomes)
 
-    def crash_postgres(self, crash_at: Kill) -> Try:
-        """The same with a server in the home itself, which crashes under the work."""
+    def crash_postgres(self, *kills: Kill) -> Try:
+        """The same with a server in the home itself, which crashes under the work at the last of `kills`."""
         place, foreman, vendor = self._begin(None)
-        outcomes = [foreman.work(place, crash_at, "stop Postgres"), foreman.work(place)]
-        return self._end(foreman, vendor, [crash_at], outcomes)
+        *deaths, crash_at = kills
+        outcomes = [foreman.work(place, kill_at) for kill_at in deaths]
+        outcomes += [foreman.work(place, crash_at, "stop Postgres"), foreman.work(place)]
+        return self._end(foreman, vendor, kills, outcomes)
 
     def freeze(self, freeze_at: Kill) -> Try:
         """Works until frozen, past the lease; another finishes the work, and then the first one thaws."""
@@ -192,6 +194,17 @@ def test_a_run_that_freezes_anywhere_and_thaws_too_late_writes_nothing(rig: Rig,
 def test_a_run_under_which_postgres_crashes_is_brought_to_the_same_end(rig: Rig, whole: Try) -> None:
     tries = at_once(rig.crash_postgres, draw(whole.last.points, 4, most=40))
     assert_same_end(tries, whole, {FAILED})
+
+
+def test_a_run_under_which_postgres_crashes_while_it_recovers_is_brought_to_the_same_end(rig: Rig, whole: Try) -> None:
+    rng = random.Random(SEED)
+    deaths, crashes = draw(whole.last.points, 4, most=40), draw(whole.last.points, 4, most=40)
+    rng.shuffle(crashes)
+    tries = at_once(lambda plan: rig.crash_postgres(*plan), list(zip(deaths, crashes, strict=True)))
+    tries = [each for each in tries if each.outcomes[1].status]  # what was left to do may have fewer points
+    print(f"crashed in {len(tries)} recoveries")  # noqa: T201
+    assert tries
+    assert_same_end(tries, whole, KILLED, {FAILED})
 
 
 def draw(points: dict[int, str], count: int, *, most: int | None = None) -> list[Kill]:
