@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -75,18 +76,23 @@ def spending(store: Store) -> Spending:
 
 
 @pytest.fixture
-def costs(store: Store, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """`diarynotes costs` over the same database, 80 columns wide."""
+def call(store: Store, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command line over the same database, 80 columns wide."""
 
-    def call(*arguments: str, **environment: str) -> Result:
+    def _call(*arguments: str, **environment: str) -> Result:
         monkeypatch.chdir(tmp_path)
         home = {"DIARYNOTES_HOME": str(tmp_path / "home"), "DIARYNOTES_DATABASE_URL": database_url}
         fixed = home | {"DIARYNOTES_TIMEZONE": "Pacific/Auckland", "COLUMNS": "80"}
-        result = CliRunner().invoke(main, ["costs", *arguments], env=fixed | environment)
+        result = CliRunner().invoke(main, arguments, env=fixed | environment)
         assert result.exit_code == 0, result.output
         return result
 
-    return call
+    return _call
+
+
+@pytest.fixture
+def costs(call: Callable[..., Result]) -> Callable[..., Result]:
+    return functools.partial(call, "costs")
 
 
 def test_the_total_counts_what_is_not_known_apart(enter: Enter, spending: Spending) -> None:
@@ -295,3 +301,27 @@ def test_days_that_cannot_be(costs: Any) -> None:
     result = runner.invoke(main, ["costs", "--since", "2026-03-02", "--until", "2026-03-01"])
     assert result.exit_code == 2
     assert "is after" in result.output
+
+
+# -- what has left the machine ----------------------------------------------------------------------------------------
+
+
+def test_what_was_sent_is_listed_with_what_was_masked_and_nothing_of_ones_own(
+    enter: Enter, store: Store, call: Callable[..., Result]
+) -> None:
+    assert call("sent").output == "Nothing has left this machine.\n"
+    (recording,) = register(store, 1)
+    enter(recording_id=recording.id, sent_bytes=1234, masked={"PERSON": 2, "PHONE": 1})
+    enter(NOON + timedelta(days=1), owner="Ann", outcome="timeout")
+    enter(local=True, writer="server", provider="local", model="llama3.2")
+    out = call("sent").output
+    assert "1 PHONE" in out
+    assert recording.uri.rpartition("/")[2] in out
+    assert "llama" not in out
+    told = json.loads(call("sent", "--json").output)
+    assert [(each["owner"], each["bytes"], each["masked"]) for each in told] == [
+        ("Ann", 10, {}),
+        ("me", 1234, {"PERSON": 2, "PHONE": 1}),
+    ]
+    assert [each["owner"] for each in json.loads(call("sent", "--json", "--owner", "Ann").output)] == ["Ann"]
+    assert json.loads(call("sent", "--json", "--since", "2026-11-12").output) == []

@@ -74,14 +74,15 @@ def _add_commands() -> None:
         read,
         receive,
         run,
+        sent,
         up,
         upgrade,
         watch,
         write,
     )
 
-    modules = (run, read, edit, history, query, jobs, costs, write, upgrade, models, evaluate, export, doctor, demo)
-    for module in (*modules, mend, watch, receive, up):
+    modules = (run, read, edit, history, query, jobs, costs, sent, write, upgrade, models, evaluate, export, doctor)
+    for module in (*modules, demo, mend, watch, receive, up):
         for command in module.COMMANDS:
             main.add_command(command)
 

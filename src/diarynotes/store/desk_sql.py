@@ -167,6 +167,7 @@ where (cast(:since as timestamptz) is null or begun_at >= :since)
   and (cast(:until as timestamptz) is null or begun_at < :until)
   and (cast(:owner as text) is null or owner = :owner)
   and (cast(:recording_id as text) is null or recording_id = :recording_id)
+  and (not :elsewhere or not local)
 order by id desc
 limit :limit
 """)

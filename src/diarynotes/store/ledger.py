@@ -26,14 +26,19 @@ def find_calls(
     until: date | None = None,
     owner: str | None = None,
     recording_id: RecordingId | None = None,
+    elsewhere: bool = False,
     limit: int | None = None,
 ) -> list[LedgerLine]:
-    """Calls, newest first; `since` and `until` are the first and the last day wanted, by the clocks of `zone`."""
+    """Calls, newest first; `since` and `until` are the first and the last day wanted, by the clocks of `zone`.
+
+    `elsewhere` leaves out models of one's own.
+    """
     values = {
         "since": _midnight(since, zone) if since else None,
         "until": _midnight(until + timedelta(days=1), zone) if until else None,
         "owner": owner,
         "recording_id": recording_id,
+        "elsewhere": elsewhere,
         "limit": limit,
     }
     with begin(engine) as connection:

@@ -235,11 +235,22 @@ class Store:
         until: date | None = None,
         owner: str | None = None,
         recording_id: RecordingId | None = None,
+        elsewhere: bool = False,
         limit: int | None = None,
     ) -> list[LedgerLine]:
-        """Calls to models, newest first; `since` and `until` are the first and the last day wanted."""
+        """Calls to models, newest first; `since` and `until` are the first and the last day wanted.
+
+        `elsewhere` leaves out models of one's own, which nothing leaves the machine for.
+        """
         return ledger.find_calls(
-            self.engine, self._zone, since=since, until=until, owner=owner, recording_id=recording_id, limit=limit
+            self.engine,
+            self._zone,
+            since=since,
+            until=until,
+            owner=owner,
+            recording_id=recording_id,
+            elsewhere=elsewhere,
+            limit=limit,
         )
 
     def breakers(self) -> list[Breaker]:
