@@ -131,6 +131,11 @@ class Settings:
     server_api_key: str = field(default="", repr=False)
     server_base_url: str = ""
     """A server of one's own that speaks as OpenAI's does; where it is named without one, Ollama's on this machine."""
+    server_local: bool = False
+    """Whether that server, and the way to it, are one's own where its address does not show it, such as http://ollama.
+
+    What it is sent is then not masked. A model that such a server hands on, as Ollama does its `-cloud` ones, never is.
+    """
     server_model: str = "llama3.2"
     server_context_tokens: int = 4_096
     """How much that server takes at once; what is longer is written in parts."""
@@ -286,6 +291,7 @@ class Settings:
             options[name] |= {"local": False, "provider": name}
         options["server"]["context_tokens"] = self.server_context_tokens
         options["server"]["base_url"] = self.server_base_url or _OLLAMA_URL
+        options["server"]["local"] = self.server_local or None  # else by what the address shows
         options["llama_cpp"] = {
             "model": self.llama_model,
             "models_folder": self.models,

@@ -106,6 +106,29 @@ def test_an_address_of_ones_own_does_not_make_a_vendor_local(tmp_path: Path, ope
     assert (first.local, first.provider) == (False, "openai")
 
 
+HOSTS = ["http://ollama:11434/v1", "http://vllm.default.svc:8000/v1", "http://nas.local/v1", "http://100.64.0.7/v1"]
+
+
+@pytest.mark.parametrize("url", HOSTS)
+def test_a_server_of_the_house_may_have_a_name(tmp_path: Path, opened: Any, url: str) -> None:
+    with pytest.raises(BadSettings, match="server_local"):
+        opened(settings(tmp_path, server_base_url=url)).check(["server"])
+    (first, _) = opened(settings(tmp_path, server_base_url=url, server_local=True)).chain("me", wished=["server"])
+    assert (first.local, first.provider) == (True, "local")
+
+
+def test_a_server_elsewhere_is_not_local_for_its_protocol(tmp_path: Path, opened: Any) -> None:
+    own = settings(tmp_path, server_base_url="https://models.example.com/v1")
+    assert not opened(own).chain("me", wished=["server"])[0].local
+
+
+def test_a_model_that_ollama_hands_on_is_cloud(tmp_path: Path, opened: Any) -> None:
+    own = settings(tmp_path, cloud=False, server_model="gpt-oss:120b-cloud", server_local=True)
+    assert names(opened(own).chain("me")) == [WHOLE[5]]
+    with pytest.raises(BadSettings, match="cloud is off"):
+        opened(own).check(["server"])
+
+
 @pytest.mark.parametrize(
     ("name", "said"), [("opnai", "no writer"), ("extractive:x", "no models"), ("mistral", "a key")]
 )

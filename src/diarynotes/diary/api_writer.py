@@ -24,7 +24,7 @@ from diarynotes.diary.language_model import (
 from diarynotes.diary.prompt import Message, prompt_version
 from diarynotes.diary.prompt_choice import PromptName
 from diarynotes.diary.sharing import Memo, write_drafts
-from diarynotes.diary.wire import check_address, check_key, hush_clients, open_wire, within
+from diarynotes.diary.wire import check_address, check_key, hush_clients, is_hosted, open_wire, within
 from diarynotes.errors import BadSettings, WriterFailed
 from diarynotes.models import Draft, Transcript
 
@@ -70,7 +70,7 @@ class ApiWriter(ABC, Generic[Dialect]):
             why = f"the writer {name} needs a key; set DIARYNOTES_{name.upper()}_API_KEY, or name another writer"
             raise BadSettings(f"{name}_api_key", why)
         self.model, self.name = model, name
-        self.address = check_address(base_url or self.vendor_url, local=local)
+        self.address = check_address(base_url or self.vendor_url, writer=name, local=local)
         self.prompt_version = prompt_version() + (f"-{prompt}" if prompt else "")
         window = context_tokens or (LOCAL_CONTEXT_TOKENS if self.local else CLOUD_CONTEXT_TOKENS)
         self.limits = Limits.of(window, max_output_tokens)
@@ -87,8 +87,8 @@ class ApiWriter(ABC, Generic[Dialect]):
 
     @property
     def local(self) -> bool:
-        """Whether what is sent stays on the owner's own machines."""
-        return self.address.local
+        """Whether what is sent stays on the owner's own machines: the server is theirs, and answers by itself."""
+        return self.address.local and not is_hosted(self.model)
 
     def write(self, transcript: Transcript, *, day: date, caller: Caller | None = None) -> Draft:
         """The draft of the note of `day`, with the usage of every call; long transcripts take several.

@@ -29,6 +29,8 @@ _HEADERS = frozenset(
     ("accept", "content-type", "content-length", "transfer-encoding", "host", "connection", "anthropic-version")
 )
 """What leaves of an SDK's headers: not the machine's system, versions and paths that it tells of by default."""
+_HOSTED = ("-cloud", ":cloud")
+"""How Ollama's names of models end that it does not run itself but hands on to its makers' machines."""
 _LOGGERS = ("openai", "anthropic", "httpx2", "httpcore2")
 
 _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
@@ -68,28 +70,34 @@ def hush_clients() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def check_address(base_url: str, *, local: bool | None) -> Address:
+def check_address(base_url: str, *, writer: str, local: bool | None) -> Address:
     """Where `base_url` leads; `local` overrules what it looks like: this machine, or a private network's number.
 
     A name that is not `localhost` counts as public, because nobody knows what it resolves to tomorrow.
 
-    Raises: BadSettings for what is no web address, holds a password, or would carry a diary openly over the internet.
+    Raises: BadSettings, naming the writer's setting, for what is no web address, holds a password, or would carry a
+    diary openly over the internet.
     """
+    setting = f"{writer}_base_url"
     try:
         url = httpx2.URL(base_url)
     except (httpx2.InvalidURL, TypeError):
         url = httpx2.URL()
     if url.scheme not in ("http", "https") or not url.host:
-        raise BadSettings("base_url", "must be a web address such as https://api.example.com/v1")
+        raise BadSettings(setting, "must be a web address such as https://api.example.com/v1")
     if url.userinfo or url.query or url.fragment:
-        raise BadSettings("base_url", "must hold no user, password, query or fragment; keys go into api_key")
+        raise BadSettings(setting, "must hold no user, password, query or fragment; keys go into api_key")
     near = _is_local(url.host)
     address = Address(str(url), url.host, near if local is None else local)
     if url.scheme == "http" and not (near or address.local):
-        raise BadSettings(
-            "base_url", f"http://{url.host} would carry the diary openly; use https, or say local = true if it is yours"
-        )
+        own = "" if local is False else f", or set {writer}_local = true if that machine and the way to it are yours"
+        raise BadSettings(setting, f"http://{url.host} would carry the diary openly; use https{own}")
     return address
+
+
+def is_hosted(model: str) -> bool:
+    """Whether a server on one's own machine hands this model's words on to somebody else's."""
+    return model.lower().endswith(_HOSTED)
 
 
 def check_key(api_key: str | None) -> str | None:
