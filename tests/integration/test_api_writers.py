@@ -367,11 +367,20 @@ def test_an_older_claude_hands_its_note_in_by_a_tool(vendor: Any, opened: Any) -
 
 def test_a_server_that_refuses_every_way_is_asked_three_times_at_most(vendor: Any, opened: Any) -> None:
     vendor.answers = [vs.as_json({"error": {"message": "json_schema, tool, temperature, max_completion_tokens"}}, 400)]
-    assert failing(opened("openai", vendor.url)).kind == "misconfigured"
+    assert failing(opened("openai", vendor.url)).kind == "bad_request"
     assert len(vendor.seen) == 4
     vendor.seen.clear()
-    assert failing(opened("anthropic", vendor.url)).kind == "misconfigured"
+    assert failing(opened("anthropic", vendor.url)).kind == "bad_request"
     assert len(vendor.seen) == 3
+
+
+def test_a_refusal_that_quotes_the_diary_changes_no_way_of_asking(vendor: Any, opened: Any) -> None:
+    quote = {"detail": [{"type": "string_too_long", "loc": ["body"], "msg": "no", "input": "the schema of the budget"}]}
+    vendor.answers = [vs.as_json(quote, 422), vs.openai_says(vs.NOTE)]
+    writer = opened("openai", vendor.url)
+    assert failing(writer).kind == "bad_request"
+    writer.write(transcript(), day=DAY)
+    assert [seen.body["response_format"]["type"] for seen in vendor.seen] == ["json_schema", "json_schema"]
 
 
 # -- what goes wrong --------------------------------------------------------------------------------------------------
@@ -384,14 +393,16 @@ ERRORS: list[tuple[str, int, Any, str]] = [
         "context_too_long",
     ),
     ("openai", 400, {"error": {"message": "filtered", "code": "content_filter"}}, "refusal"),
-    ("openai", 400, {"error": {"message": f"what is {SAID}?"}}, "misconfigured"),
+    ("openai", 400, {"error": {"message": f"what is {SAID}?"}}, "bad_request"),
     ("openai", 401, {"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}, "auth"),
     ("openai", 402, {"error": {"message": "pay"}}, "quota"),
     ("openai", 403, {"error": {"message": "no access"}}, "auth"),
     ("openai", 404, {"error": {"message": "no model m", "code": "model_not_found"}}, "misconfigured"),
     ("openai", 408, {}, "timeout"),
     ("openai", 413, {}, "context_too_long"),
-    ("openai", 422, {"detail": []}, "misconfigured"),
+    ("openai", 409, {}, "unavailable"),
+    ("openai", 422, {"detail": []}, "bad_request"),
+    ("openai", 425, {}, "unavailable"),
     ("openai", 429, {"error": {"message": "slow down", "code": "rate_limit_exceeded"}}, "rate_limit"),
     ("openai", 429, {"error": {"message": "quota", "code": "insufficient_quota"}}, "quota"),
     ("openai", 500, {}, "unavailable"),

@@ -169,7 +169,7 @@ def _check_costs(case: Case, fault: Fault) -> None:
 
 def _check_breakers(case: Case, fault: Fault) -> None:
     if fault.cools is None:
-        assert case.breakers == []
+        assert not any(breaker.open_until for breaker in case.breakers)
         return
     scope, seconds = fault.cools
     (line, *_), (breaker,) = case.lines, case.breakers

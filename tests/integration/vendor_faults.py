@@ -117,6 +117,14 @@ def _no_model(wire: Wire) -> list[Reply]:
     return [wire.refuse(*told[wire.name])]
 
 
+def _refused(wire: Wire) -> list[Reply]:
+    return [wire.refuse(400, "The request could not be processed.")]
+
+
+def _filtered(wire: Wire) -> list[Reply]:
+    return [wire.refuse(400, "Output blocked by content filtering policy")]
+
+
 def _halved(kind: WriterFailure) -> tuple[str, ...]:
     """Asked for the half, the quarter and the eighth of the speech too."""
     return (kind,) * 4
@@ -170,6 +178,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("401", _always(401), "auth", ("auth",), "nothing", (), ("writer", 900.0)),
     Fault("402, or another word for no money", _used_up, "quota", ("quota",), "nothing", (), ("writer", 3600.0)),
     Fault("404, no such model", _no_model, "misconfigured", ("misconfigured",), "nothing", (), ("model", 900.0)),
+    Fault("400, for no known reason", _refused, "bad_request", ("bad_request",), "nothing"),
+    Fault("409", _always(409), "unavailable", _thrice("unavailable"), "nothing", _PATIENT, _WRITER),
     Fault("too long for the model", _too_long, "context_too_long", _halved("context_too_long"), "nothing"),
     Fault("connection refused", None, "unavailable", _thrice("unavailable"), "nothing", _PATIENT, _WRITER),
     Fault("slow body", _slow, "timeout", _thrice("timeout"), "unknown", _PATIENT, _MODEL),
@@ -189,6 +199,7 @@ FAULTS: tuple[Fault, ...] = (
         vendors=("anthropic", "mistral"),
     ),
     Fault("refusal", _refuses, "refusal", ("refusal",), "what it tells"),
+    Fault("answer blocked by a filter", _filtered, "refusal", ("refusal",), "nothing", vendors=("anthropic",)),
     Fault("empty answer", _says(""), "bad_output", (ANSWERED, ANSWERED), "what it tells"),
     Fault("empty answer once", _then_well(_says("")), None, (ANSWERED, ANSWERED), "what it tells"),
 )

@@ -158,7 +158,14 @@ def test_what_no_retry_mends_is_tried_once(kind: WriterFailure) -> None:
     remedy = REMEDIES[kind]
     opened = [(each.key, each.open_until) for each in office.desk.breakers()]
     key = "writer" if remedy.scope == "writer" else "writer:large"
-    assert opened == ([(key, office.now + timedelta(seconds=remedy.cool_down_s))] if remedy.scope else [])
+    open_until = office.now + timedelta(seconds=remedy.cool_down_s) if remedy.at_once else None
+    assert opened == ([(key, open_until)] if remedy.scope else [])
+
+
+def test_three_requests_in_a_row_that_are_refused_open_the_breaker() -> None:
+    office = Office()
+    kinds = [office.fail(failed("bad_request")).kind for _ in range(4)]
+    assert kinds == ["bad_request"] * 3 + ["cooling_down"]
 
 
 def test_the_tries_end_with_the_first_answer() -> None:
@@ -238,7 +245,9 @@ def test_what_may_have_been_billed_is_unknown(kind: WriterFailure) -> None:
     assert office.desk.spent("me", "day") == sum(line.reserved_usd or 0 for line in office.lines)
 
 
-@pytest.mark.parametrize("kind", ["rate_limit", "overload", "unavailable", "quota", "auth", "misconfigured", "refusal"])
+@pytest.mark.parametrize(
+    "kind", ["rate_limit", "overload", "unavailable", "quota", "auth", "misconfigured", "bad_request", "refusal"]
+)
 def test_who_was_turned_away_pays_nothing(kind: WriterFailure) -> None:
     office = Office()
     office.fail(failed(kind))

@@ -37,5 +37,10 @@ def test_what_is_about_one_transcript_is_no_fault_of_the_service() -> None:
     assert blameless == {"context_too_long", "refusal", "bad_output", "cooling_down", "over_budget"}
 
 
+def test_a_request_that_is_refused_for_unknown_reasons_is_no_proof_against_the_model() -> None:
+    """One note must not shut a model for everybody; three in a row may."""
+    assert fault_of(WriterFailed("w", "y", "bad_request")) == Fault("model", 300)
+
+
 def test_an_error_of_old_counts_as_unavailable() -> None:
     assert WriterFailed("w", "why").kind == "unavailable"

@@ -117,10 +117,9 @@ class Backend(ApiWriter[Format]):
 
     def plainer(self, dialect: Format, words: str) -> Format | None:
         """The next plainer way to ask, where the refusal names this one."""
-        lowered = words.lower()
-        if dialect == "json_schema" and any(sign in lowered for sign in ("output_config", "output_format", "schema")):
+        if dialect == "json_schema" and any(sign in words for sign in ("output_config", "output_format", "schema")):
             return "tool"
-        return "text" if dialect == "tool" and "tool" in lowered else None
+        return "text" if dialect == "tool" and "tool" in words else None
 
     def read(self, body: bytes) -> Reply:
         """What was handed in or said; an answer that was refused or cut off is none."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, ClassVar, Generic, TypeVar
 
-from diarynotes.diary.api_errors import sort_error
+from diarynotes.diary.api_errors import read_told, sort_error
 from diarynotes.diary.caller import Caller, DirectCaller, Line
 from diarynotes.diary.language_model import (
     CLOUD_CONTEXT_TOKENS,
@@ -31,6 +31,9 @@ from diarynotes.models import Draft, Transcript
 _USER_AGENT = "diarynotes"
 _LOCAL_PROVIDER = "local"
 """`cost.LOCAL`: calls to our own machines cost nothing each."""
+
+_MAY_BE_THE_WAY = ("bad_request", "misconfigured", "unavailable")
+"""How a server may refuse a way of asking; llama.cpp's says 500 to some schemas."""
 
 NO_KEY = "the key is sent by the wire"
 """What an SDK is given for a key, so that it looks for none in the environment; it never leaves the machine."""
@@ -157,8 +160,7 @@ class ApiWriter(ABC, Generic[Dialect]):
             if isinstance(answer, bytes):
                 return self.read(answer)
             error, words = answer
-            refused = error.kind in ("misconfigured", "unavailable")  # llama.cpp's server says 500 to some schemas
-            plainer = self.plainer(dialect, words) if refused else None
+            plainer = self.plainer(dialect, words) if error.kind in _MAY_BE_THE_WAY else None
             if plainer is None:
                 raise error
             self._dialect = plainer
@@ -173,4 +175,4 @@ class ApiWriter(ABC, Generic[Dialect]):
                 return self.create(request)
         except Exception as error:  # any: an error that nobody foresaw may hold the diary too
             response = getattr(error, "response", None)
-            return sort_error(self.name, error), "" if response is None else response.text
+            return sort_error(self.name, error), "" if response is None else read_told(response.text)

@@ -194,12 +194,11 @@ class Backend(ApiWriter[_Dialect]):
 
     def plainer(self, dialect: _Dialect, words: str) -> _Dialect | None:
         """Without temperature, with the other name of the limit, or with less of a schema, as the refusal says."""
-        lowered = words.lower()
-        if dialect.temperature is not None and "temperature" in lowered:
+        if dialect.temperature is not None and "temperature" in words:
             return replace(dialect, temperature=None)
-        if dialect.limit == "max_tokens" and "max_completion_tokens" in lowered:
+        if dialect.limit == "max_tokens" and "max_completion_tokens" in words:
             return replace(dialect, limit="max_completion_tokens")
-        if any(sign in lowered for sign in ("response_format", "json_schema", "json_object", "schema", "grammar")):
+        if any(sign in words for sign in ("response_format", "json_schema", "json_object", "schema", "grammar")):
             if dialect.format == "json_schema":
                 return replace(dialect, format="json_object")
             if dialect.format == "json_object":
