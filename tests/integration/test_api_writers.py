@@ -121,7 +121,7 @@ def test_openai_is_sent_this_and_no_more(vendor: Any, opened: Any) -> None:
     assert seen.body == {
         "model": "m",
         "messages": [{"role": "system", "content": system.text}, {"role": "user", "content": user.text}],
-        "max_tokens": 6_400,
+        "max_tokens": 1_048,
         "response_format": {
             "type": "json_schema",
             "json_schema": {"name": "NoteShape", "strict": True, "schema": schema_of(NoteShape)},
@@ -140,7 +140,7 @@ def test_anthropic_is_sent_this_and_no_more(vendor: Any, opened: Any) -> None:
     assert seen.headers["authorization"] == f"Bearer {KEY}"
     assert seen.body == {
         "model": "m",
-        "max_tokens": 6_400,
+        "max_tokens": 1_048,
         "messages": [{"role": "user", "content": user.text}],
         "system": system.text,
         "output_config": {"format": {"type": "json_schema", "schema": schema_of(NoteShape)}},
@@ -349,7 +349,7 @@ def test_a_model_with_other_parameters_is_asked_its_way(vendor: Any, opened: Any
 
     vendor.answers = [answer]
     opened("openai", vendor.url, temperature=0.2).write(transcript(), day=DAY)
-    assert [seen.body.get("max_completion_tokens") for seen in vendor.seen] == [None, None, 6_400]
+    assert [seen.body.get("max_completion_tokens") for seen in vendor.seen] == [None, None, 1_048]
 
 
 def test_an_older_claude_hands_its_note_in_by_a_tool(vendor: Any, opened: Any) -> None:
@@ -617,10 +617,25 @@ def test_a_part_that_is_too_long_after_all_is_halved(vendor: Any, opened: Any) -
 
 
 def test_an_answer_that_is_cut_off_is_asked_for_in_halves(vendor: Any, opened: Any) -> None:
-    vendor.answers = [vs.openai_says("{", finish="length", tokens=(10, 10, 0)), echo]
+    cut = vs.openai_says("{", finish="length", tokens=(10, 10, 0))
+    vendor.answers = [cut, cut, echo]
     draft = opened("openai", vendor.url).write(transcript("One.", "Two."), day=DAY)
     assert [sentence.text for sentence in draft.body] == ["One.", "Two."]
-    assert len(draft.usage) == 4  # what was cut off is paid for too
+    assert [seen.body["max_tokens"] < 6_400 for seen in vendor.seen] == [True, False, False, False, False]
+    assert len(draft.usage) == 5  # what was cut off is paid for too
+
+
+@pytest.mark.parametrize("kind", VENDORS)
+def test_a_model_that_thinks_aloud_is_given_more_room_from_then_on(kind: str, vendor: Any, opened: Any) -> None:
+    cut = says(kind, "{", **({"stop": "max_tokens"} if kind == "anthropic" else {"finish": "length"}))
+    vendor.answers = [cut, says(kind, vs.NOTE)]
+    writer = opened(kind, vendor.url)
+    for _ in range(2):
+        writer.write(transcript(), day=DAY)
+    first, again, later = (seen.body["max_tokens"] for seen in vendor.seen)
+    assert first < 1_100
+    assert again == 6_400
+    assert first < later < again
 
 
 def test_a_head_that_fails_does_not_cost_the_parts(vendor: Any, opened: Any) -> None:

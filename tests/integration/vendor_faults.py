@@ -130,6 +130,11 @@ def _halved(kind: WriterFailure) -> tuple[str, ...]:
     return (kind,) * 4
 
 
+def _at_length(kind: WriterFailure) -> tuple[str, ...]:
+    """Asked again with all the room there is, then in halves."""
+    return (kind, *_halved(kind))
+
+
 def _thrice(kind: WriterFailure) -> tuple[str, ...]:
     return (kind,) * 3
 
@@ -189,7 +194,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("broken JSON once", _then_well(_says(_BROKEN_NOTE)), None, (ANSWERED, ANSWERED), "what it tells"),
     Fault("JSON of another shape", _says(_OTHER_SHAPE), "bad_output", (ANSWERED, ANSWERED), "what it tells"),
     Fault("JSON of another shape once", _then_well(_says(_OTHER_SHAPE)), None, (ANSWERED, ANSWERED), "what it tells"),
-    Fault("cut by length", _says("{", "length", "max_tokens"), "bad_output", _halved("bad_output"), "what it tells"),
+    Fault("cut by length", _says("{", "length", "max_tokens"), "bad_output", _at_length("bad_output"), "what it tells"),
     Fault(
         "cut by the window",
         _says("{", "model_length", "model_context_window_exceeded"),
@@ -212,7 +217,7 @@ _HEAD = (
 
 _CALLS = {
     (ANSWERED, ANSWERED): "2: the answer goes back once",
-    _halved("bad_output"): "4: in halves, three times over",
+    _at_length("bad_output"): "5: with more room, then in halves, three times over",
     _halved("context_too_long"): "4: in halves, three times over",
 }
 

@@ -300,7 +300,7 @@ def draft_note(office: Office, *outcomes: Reply | BaseException, sentences: int 
     replies = play(*outcomes)
     exchange = replace(office.exchange, billed=set(), **changed)
     caller = exchange.connect("writer", local=False)
-    line = Line(caller, lambda *_: replies(), provider="cloud", model="large", output_tokens=800)
+    line = Line(caller, lambda *_: replies(), provider="cloud", model="large")
     segments = tuple(Segment(float(number), number + 1.0, WORDS) for number in range(sentences))
     spoken = Transcript("t", "r", "file", "", "en", segments, 1.0)
     day = office.now.date()

@@ -123,9 +123,9 @@ def test_our_own_servers_cost_nothing() -> None:
 
 def test_openai_itself_is_told_to_store_nothing() -> None:
     writer = openai_compatible.Backend("m", api_key=KEY)
-    request = writer.request(writer._dialect, [], HeadShape)
+    request = writer.request(writer._dialect, [], HeadShape, 900)
     assert request["store"] is False
-    assert request["max_completion_tokens"] == 8_192
+    assert request["max_completion_tokens"] == 900
     assert "max_tokens" not in request
     writer.close()
 

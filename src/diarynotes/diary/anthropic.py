@@ -95,12 +95,12 @@ class Backend(ApiWriter[Format]):
         """Anthropic at its own host; any other host is its own name and has no price."""
         return "anthropic" if host == "api.anthropic.com" else host
 
-    def request(self, dialect: Format, messages: Sequence[Message], shape: Shape) -> dict[str, Any]:
+    def request(self, dialect: Format, messages: Sequence[Message], shape: Shape, output_tokens: int) -> dict[str, Any]:
         """The rules as `system`; the shape is asked for as the output, else as a tool's input, else in words."""
         schema = schema_of(shape)
         system = "\n".join(message.text for message in messages if message.role == "system")
         turns = [{"role": message.role, "content": message.text} for message in messages if message.role != "system"]
-        request: dict[str, Any] = {"model": self.model, "max_tokens": self.limits.output_tokens, "messages": turns}
+        request: dict[str, Any] = {"model": self.model, "max_tokens": output_tokens, "messages": turns}
         if dialect == "json_schema":
             request["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
         elif dialect == "tool":

@@ -23,6 +23,7 @@ from diarynotes.diary.language_model import (
 )
 from diarynotes.diary.prompt import Message, prompt_version
 from diarynotes.diary.prompt_choice import PromptName
+from diarynotes.diary.remedies import AnswerCut
 from diarynotes.diary.sharing import Memo, write_drafts
 from diarynotes.diary.wire import check_address, check_key, hush_clients, is_hosted, open_wire, within
 from diarynotes.errors import BadSettings, WriterFailed
@@ -129,7 +130,9 @@ class ApiWriter(ABC, Generic[Dialect]):
         """The name by which genai-prices knows who sells tokens at a host."""
 
     @abstractmethod
-    def request(self, dialect: Dialect, messages: Sequence[Message], shape: Shape) -> dict[str, Any]:
+    def request(
+        self, dialect: Dialect, messages: Sequence[Message], shape: Shape, output_tokens: int
+    ) -> dict[str, Any]:
         """The arguments of the SDK's call."""
 
     @abstractmethod
@@ -145,18 +148,19 @@ class ApiWriter(ABC, Generic[Dialect]):
         """The dialect without what the server's refusal names; None where it names nothing that can be left out."""
 
     def _open_line(self, caller: Caller | None) -> Line:
-        return Line(
-            caller or self._direct,
-            self._ask,
-            provider=self.provider,
-            model=self.model,
-            output_tokens=self.limits.output_tokens,
-        )
+        return Line(caller or self._direct, self._ask, provider=self.provider, model=self.model)
 
-    def _ask(self, messages: Sequence[Message], shape: Shape) -> Reply:
+    def _ask(self, messages: Sequence[Message], shape: Shape, output_tokens: int) -> Reply:
+        try:
+            return self._ask_its_way(messages, shape, output_tokens)
+        except AnswerCut:
+            self.limits = self.limits.after_cut(output_tokens)  # so that not every note pays for the same lesson
+            raise
+
+    def _ask_its_way(self, messages: Sequence[Message], shape: Shape, output_tokens: int) -> Reply:
         while True:
             dialect = self._dialect
-            answer = self._post(self.request(dialect, messages, shape))
+            answer = self._post(self.request(dialect, messages, shape, output_tokens))
             if isinstance(answer, bytes):
                 return self.read(answer)
             error, words = answer

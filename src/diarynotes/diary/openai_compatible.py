@@ -151,11 +151,13 @@ class Backend(ApiWriter[_Dialect]):
         """The seller at a known host; any other host is its own name and has no price."""
         return _PROVIDERS.get(host, host)
 
-    def request(self, dialect: _Dialect, messages: Sequence[Message], shape: Shape) -> dict[str, Any]:
+    def request(
+        self, dialect: _Dialect, messages: Sequence[Message], shape: Shape, output_tokens: int
+    ) -> dict[str, Any]:
         """A chat completion in the dialect; where the server takes no schema, the rules end with it."""
         turns = [{"role": message.role, "content": message.text} for message in messages]
         schema = schema_of(shape)
-        request: dict[str, Any] = {"model": self.model, "messages": turns, dialect.limit: self.limits.output_tokens}
+        request: dict[str, Any] = {"model": self.model, "messages": turns, dialect.limit: output_tokens}
         if dialect.format == "json_schema":
             wanted = {"name": shape.__name__, "strict": True, "schema": schema}
             request["response_format"] = {"type": "json_schema", "json_schema": wanted}
