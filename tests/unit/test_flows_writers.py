@@ -91,6 +91,56 @@ def test_a_place_may_forbid_the_cloud(tmp_path: Path) -> None:
     assert may_leave(replace(RECORDING, uri="/home/me/public/a.wav"), own)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "kept"),
+    [
+        ("~/private/*", True),
+        ("~/private", True),
+        ("~/private/", True),
+        ("private", True),
+        ("private/*", True),
+        ("./private", True),
+        ("/home/me/private", True),
+        ("/home/me/private/", True),
+        ("file:///home/me/private", True),
+        ("*/private/*", True),
+        ("/home/*/private", True),
+        ("*.wav", True),
+        ("private/a.wav", True),
+        ("priv", False),
+        ("/private", False),
+        ("/home/me/private/a", False),
+        ("vate", False),
+        ("~/other", False),
+    ],
+)
+@pytest.mark.parametrize("uri", ["/home/me/private/a.wav", "file:///home/me/private/a.wav"])
+def test_a_place_is_a_folder_with_all_below_or_a_pattern(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, pattern: str, kept: bool
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert may_leave(replace(RECORDING, uri=uri), settings(tmp_path, local_only=(pattern,))) is not kept
+
+
+def test_a_place_may_be_in_a_bucket(tmp_path: Path) -> None:
+    found = replace(RECORDING, uri="s3://memos/me/private/a.wav")
+    for pattern in ("s3://memos/me/private", "s3://memos/*/private/", "private", "me/private/*"):
+        assert not may_leave(found, settings(tmp_path, local_only=(pattern,)))
+    assert may_leave(found, settings(tmp_path, local_only=("s3://other/me/private", "/me/private")))
+
+
+def test_one_of_several_places_may_forbid_the_cloud(tmp_path: Path, opened: Any) -> None:
+    writers, public = opened(settings(tmp_path, local_only=("private",))), replace(RECORDING, uri="/in/a.wav")
+    assert names(writers.chain("me", recording=public, places=[public.uri])) == WHOLE
+    assert names(writers.chain("me", recording=public, places=[public.uri, RECORDING.uri])) == [WHOLE[4], WHOLE[5]]
+
+
+@pytest.mark.parametrize("pattern", ["", " ", "~nobody-of-this-name/x", "../private"])
+def test_a_place_that_cannot_be_is_told_at_once(tmp_path: Path, opened: Any, pattern: str) -> None:
+    with pytest.raises(BadSettings, match="local_only"):
+        opened(settings(tmp_path, local_only=(pattern,))).check([])
+
+
 def test_what_is_named_but_forbidden_is_told_at_once(tmp_path: Path, opened: Any) -> None:
     writers = opened(settings(tmp_path, cloud=False))
     with pytest.raises(BadSettings, match="cloud is off"):
