@@ -147,11 +147,17 @@ def _try(
 ) -> Trial:
     """One note by the first of `chain` that answers. Raises: WriterFailed where none does."""
     from diarynotes.cost import price, total_usd
-    from diarynotes.diary import ask_writers, finish_note
+    from diarynotes.diary import ask_in_turn, finish_note
 
     begun = time.monotonic()
-    answer = ask_writers(chain, transcript, day=day, private=writers.private(settings.owner), exchange=exchange)
-    note = finish_note(answer, transcript, day=day)
+    answer, note = ask_in_turn(
+        chain,
+        transcript,
+        day=day,
+        private=writers.private(settings.owner),
+        exchange=exchange,
+        finish=lambda answer: (answer, finish_note(answer, transcript, day=day)),
+    )
     seconds = time.monotonic() - begun
     return Trial(note, total_usd(price(usage) for usage in note.draft.usage), dict(answer.masked), seconds)
 
