@@ -23,6 +23,9 @@ LAST_RESORT = "extractive"
 """Ends every chain: it needs no model, so a note always arrives."""
 
 
+_CHAINS = ("writers", "writers_urgent", "writers_low")
+
+
 class Writers:
     """The writers of one process. Safe to use from several threads."""
 
@@ -59,16 +62,22 @@ class Writers:
         return tuple(writer for writer in writers if allowed or writer.local)
 
     def check(self, wished: Sequence[str]) -> None:
-        """Opens what the owner of these settings would have asked.
+        """Opens what anybody would have asked, so that a mistake is told at once and not for each recording.
 
-        Raises: BadSettings for a name, key or model that cannot work, and for a cloud that is named but forbidden.
+        Raises: BadSettings for a name, key, model or place that cannot work, and for a cloud that is named where it is
+        forbidden.
         """
         settings = self._settings
-        _check_places(settings.local_only)
-        named = wished or settings.writers
-        for name in expand_chain(named, settings.writer_models):
+        self._check(settings, wished or _name_writers(settings), wished)
+        for owner, table in settings.owners.items():
+            self._check(settings.of(owner), [name for key in _CHAINS for name in table.get(key, ())], wished)
+
+    def _check(self, own: Settings, named: Sequence[str], wished: Sequence[str]) -> None:
+        """The chains of an owner, who has `named` these writers without being made to."""
+        _check_places(own.local_only)
+        for name in expand_chain(wished or _name_writers(own), own.writer_models):
             writer = self._open(name, "")
-            if not (settings.cloud or writer.local) and name in named:
+            if not (own.cloud or writer.local) and name in named:
                 raise BadSettings("writers", f"'{name}' sends what was said to another's machine, and cloud is off")
 
     def private(self, owner: str) -> Private:
@@ -104,6 +113,11 @@ class Writers:
                     options["prompt"] = style
                 self._opened[name, style] = open_writer(name, **options)
             return self._opened[name, style]
+
+
+def _name_writers(own: Settings) -> list[str]:
+    """Whom the chains of all priorities name."""
+    return [name for key in _CHAINS for name in getattr(own, key)]
 
 
 def may_leave(recording: Recording, own: Settings) -> bool:

@@ -193,6 +193,12 @@ def test_what_does_not_fit_the_budget_is_not_asked() -> None:
     assert (error.kind, error.usage, office.lines) == ("over_budget", (), [])
 
 
+def test_a_budget_of_nothing_lets_free_writers_alone_write() -> None:
+    office = Office(budgets=Budgets(owner_day_usd=Decimal(0)))
+    assert office.fail(AssertionError("asked")).kind == "over_budget"
+    office.call(Reply("{}", Usage("local", "large", 1, 1)), question=replace(QUESTION, provider="local"), local=True)
+
+
 def test_a_free_writer_needs_no_budget() -> None:
     office = Office(budgets=Budgets(day_usd=Decimal("0.01")))
     office.call(Reply("{}", Usage("local", "large", 1, 1)), question=replace(QUESTION, provider="local"), local=True)

@@ -185,3 +185,21 @@ def test_a_model_that_ollama_hands_on_is_cloud(tmp_path: Path, opened: Any) -> N
 def test_a_chain_that_cannot_work_is_told_at_once(tmp_path: Path, opened: Any, name: str, said: str) -> None:
     with pytest.raises(BadSettings, match=said):
         opened(settings(tmp_path)).check([name])
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"writers": ("opnai",)}, "no writer"),
+        ({"writers_low": ("mistral",)}, "a key"),
+        ({"writers_urgent": ("openai",), "cloud": False}, "cloud is off"),
+        ({"local_only": ("",)}, "local_only"),
+    ],
+)
+def test_a_mistake_for_one_owner_is_told_at_once(tmp_path: Path, opened: Any, table: Any, said: str) -> None:
+    with pytest.raises(BadSettings, match=said):
+        opened(settings(tmp_path, owners={"anna": table})).check([])
+
+
+def test_an_owner_without_the_cloud_need_not_name_others_than_everybody(tmp_path: Path, opened: Any) -> None:
+    opened(settings(tmp_path, writers=("openai",), owners={"anna": {"cloud": False}})).check([])

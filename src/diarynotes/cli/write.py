@@ -16,13 +16,11 @@ import click
 
 from diarynotes.cli.console import print_markdown, print_table, say
 from diarynotes.errors import WriterFailed
-from diarynotes.settings import Settings, load_settings
+from diarynotes.settings import PROMPT_STYLES, Settings, load_settings
 
 if TYPE_CHECKING:
     from diarynotes.diary import Exchange, Private, Writer
     from diarynotes.models import DiaryNote, Transcript
-
-_STYLES = ("memo", "ramble", "meeting", "todo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class _Wish:
     help="openai, anthropic, mistral, llama_cpp, server or extractive, with or without :MODEL; or a chain (a,b:m).",
 )
 @click.option("--each", is_flag=True, help="Do not take the first that answers: let each writer of the chain write.")
-@click.option("--prompt-style", type=click.Choice(_STYLES), help="How to write (default: by the transcript's shape).")
+@click.option("--prompt-style", type=click.Choice(PROMPT_STYLES), help="How to write; auto goes by what was said.")
 @click.option("--owner", metavar="NAME", help="Whose settings, names to mask and budgets count.")
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The day it was said (default: today).")
 @click.option("--cloud/--no-cloud", default=True, help="Whether a writer on another's machine may be asked.")
