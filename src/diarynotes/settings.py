@@ -155,6 +155,7 @@ class Settings:
     daily_entries: bool = True
     """Whether a run ends with writing the entries of the days that it touched."""
     writer_timeout_s: float = 60.0
+    """How long a call may take for an answer of up to 1,500 tokens; one that may be longer has as much longer."""
     writer_concurrency: int = 8
     """How many notes are written side by side while others' machines do the work."""
     budget_day_usd: float | None = None

@@ -489,6 +489,20 @@ def test_a_slow_drip_ends_in_time(kind: str, headers_too: bool, vendor: Any, ope
     assert time.monotonic() - start < 2
 
 
+@pytest.mark.parametrize("kind", VENDORS)
+def test_a_longer_answer_has_more_time(kind: str, vendor: Any, opened: Any) -> None:
+    """What takes a while is given up where little may be said, and waited for where much may."""
+
+    def answer(_: Any) -> Any:
+        time.sleep(1.5)
+        return says(kind, vs.NOTE)
+
+    vendor.answers = [answer]
+    writer = opened(kind, vendor.url, timeout_s=1.0)
+    assert failing(writer).kind == "timeout"
+    assert writer.write(transcript(*[SAID] * 100), day=DAY).title == "Tomatoes"
+
+
 def test_nobody_there(opened: Any) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, but not listening

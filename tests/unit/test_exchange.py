@@ -168,6 +168,12 @@ def test_three_requests_in_a_row_that_are_refused_open_the_breaker() -> None:
     assert kinds == ["bad_request"] * 3 + ["cooling_down"]
 
 
+def test_a_long_answer_that_takes_too_long_is_not_asked_for_again_as_it_was() -> None:
+    office = Office()
+    assert office.fail(failed("timeout"), question=replace(QUESTION, output_tokens=4_001)).kind == "timeout"
+    assert (office.waits, len(office.lines)) == ([], 1)
+
+
 def test_the_tries_end_with_the_first_answer() -> None:
     office = Office()
     office.call(failed("overload"), failed("timeout"), REPLY)

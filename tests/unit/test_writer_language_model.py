@@ -124,6 +124,33 @@ def test_an_answer_that_is_cut_off_is_asked_for_with_all_the_room_there_is() -> 
     assert [usage.output_tokens for usage in draft.usage] == [asked[0], 5]
 
 
+def test_a_long_part_that_takes_too_long_is_asked_for_in_halves() -> None:
+    asked: list[int] = []
+
+    def slow(messages: Sequence[Message], shape: Shape, tokens: int) -> Reply:
+        asked.append(tokens)
+        if tokens > 6_000:
+            raise WriterFailed("w", "why", "timeout")
+        return Model()(messages, shape)
+
+    paid = DirectCaller()
+    draft = write(slow, 200, paid, limits=Limits.of(128_000))
+    assert len(draft.body) == 200
+    assert [tokens > 6_000 for tokens in asked] == [True, False, False, False]  # the whole, its halves, the heading
+
+
+def test_a_short_one_is_not_divided_for_that() -> None:
+    model = Model()
+
+    def slow(messages: Sequence[Message], shape: Shape, tokens: int) -> Reply:
+        model.calls += 1
+        raise WriterFailed("w", "why", "timeout")
+
+    with pytest.raises(WriterFailed):
+        write(slow, 20, limits=Limits.of(128_000))
+    assert model.calls == 1
+
+
 def test_only_so_many_parts_are_remembered() -> None:
     paid = DirectCaller()
     asked = [Question("p", "m", (Message("user", str(n)),), 100) for n in range(600)]

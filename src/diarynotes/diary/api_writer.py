@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, ClassVar, Generic, TypeVar
 
+import httpx2
+
 from diarynotes.diary.api_errors import read_told, sort_error
 from diarynotes.diary.caller import Caller, DirectCaller, Line
 from diarynotes.diary.language_model import (
@@ -35,6 +37,9 @@ _LOCAL_PROVIDER = "local"
 
 _MAY_BE_THE_WAY = ("bad_request", "misconfigured", "unavailable")
 """How a server may refuse a way of asking; llama.cpp's says 500 to some schemas."""
+
+_TIMED_TOKENS = 1_500
+"""How long an answer may be for which a call has `timeout_s`; a longer one has as much longer."""
 
 NO_KEY = "the key is sent by the wire"
 """What an SDK is given for a key, so that it looks for none in the environment; it never leaves the machine."""
@@ -83,7 +88,8 @@ class ApiWriter(ABC, Generic[Dialect]):
         self._direct = DirectCaller()
         authorization = f"Bearer {key}" if key else None
         wire = open_wire(authorization=authorization, user_agent=_USER_AGENT, proxy=proxy)
-        self._client = self.open_client(base_url=self.address.url, timeout=timeout_s, max_retries=0, http_client=wire)
+        patience = httpx2.Timeout(self._limit_s(self.limits.output_tokens), connect=timeout_s)
+        self._client = self.open_client(base_url=self.address.url, timeout=patience, max_retries=0, http_client=wire)
         hush_clients()
 
     def __repr__(self) -> str:
@@ -160,7 +166,7 @@ class ApiWriter(ABC, Generic[Dialect]):
     def _ask_its_way(self, messages: Sequence[Message], shape: Shape, output_tokens: int) -> Reply:
         while True:
             dialect = self._dialect
-            answer = self._post(self.request(dialect, messages, shape, output_tokens))
+            answer = self._post(self.request(dialect, messages, shape, output_tokens), self._limit_s(output_tokens))
             if isinstance(answer, bytes):
                 return self.read(answer)
             error, words = answer
@@ -169,13 +175,17 @@ class ApiWriter(ABC, Generic[Dialect]):
                 raise error
             self._dialect = plainer
 
-    def _post(self, request: dict[str, Any]) -> bytes | tuple[WriterFailed, str]:
+    def _limit_s(self, output_tokens: int) -> float:
+        """How long a call may take: the answer comes as a whole, and models write some dozens of tokens a second."""
+        return self._timeout_s * max(1.0, output_tokens / _TIMED_TOKENS)
+
+    def _post(self, request: dict[str, Any], limit_s: float) -> bytes | tuple[WriterFailed, str]:
         """The body of the answer, or the failure and the server's words, which stay in here.
 
         The SDK's error does not go on as a cause: it carries the request and the answer, somebody's diary.
         """
         try:
-            with within(self._timeout_s):
+            with within(limit_s):
                 return self.create(request)
         except Exception as error:  # any: an error that nobody foresaw may hold the diary too
             response = getattr(error, "response", None)

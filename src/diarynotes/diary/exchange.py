@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from types import MappingProxyType
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
@@ -72,7 +73,7 @@ class _Booked:
         retrying = Retrying(
             stop=stop_after_attempt(TRIES),
             wait=_wait_s,
-            retry=retry_if_exception(_may_try_again),
+            retry=retry_if_exception(partial(_may_try_again, question)),
             sleep=self._pause,
             reraise=True,
         )
@@ -183,8 +184,8 @@ class _Booked:
             observe.budget_nearly_used(warning.owner, warning.period, warning.spent_usd, warning.limit_usd)
 
 
-def _may_try_again(error: BaseException) -> bool:
-    return isinstance(error, WriterFailed) and may_retry(error)
+def _may_try_again(question: Question, error: BaseException) -> bool:
+    return isinstance(error, WriterFailed) and may_retry(error, question.output_tokens)
 
 
 def _wait_s(state: RetryCallState) -> float:

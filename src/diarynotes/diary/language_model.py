@@ -16,7 +16,7 @@ from diarynotes.diary.note_shape import HeadShape, NoteShape, NotThisShape, Shar
 from diarynotes.diary.numbered import Line, count_tokens, estimate_tokens, halve_lines, number_lines, split_lines
 from diarynotes.diary.prompt import Message, ask_for_head, ask_for_note, ask_for_repair
 from diarynotes.diary.prompt_choice import PROMPTS, STYLES, PromptName, choose_prompt
-from diarynotes.diary.remedies import AnswerCut, failure
+from diarynotes.diary.remedies import AnswerCut, failure, was_too_much
 from diarynotes.errors import BadSettings, WriterFailed
 from diarynotes.models import Draft, Mood, Transcript, Usage
 
@@ -128,9 +128,9 @@ def write_draft(
     What is longer than a part is written in parts that share the numbers of the lines, and joined: the texts by rule,
     title, summary and mood by one more call. An answer may be about three times as long as the speech; one that is cut
     off is asked for once more with all that the limits allow. A part that turns out too long for the model, or whose
-    answer is cut off even so, is halved, three times at most. What is found in `paid` is not asked for again; what it
-    used counts here where it is on nobody's bill. `prompt` names the prompt; by default the transcript's shape chooses
-    it.
+    answer is cut off even so or takes too long, is halved, three times at most. What is found in `paid` is not asked
+    for again; what it used counts here where it is on nobody's bill. `prompt` names the prompt; by default the
+    transcript's shape chooses it.
 
     Raises: WriterFailed, with what was used until then; `bad_output` when an answer is no note even after one repair.
     """
@@ -189,9 +189,11 @@ class _Task:
                 return [self._write_once(messages, lines, paid)]
             except WriterFailed as error:
                 too_long = error.kind == "context_too_long" or isinstance(error, AnswerCut)
-                if not too_long or not may_halve:
+                too_slow = was_too_much(error, self._longest_answer(count_tokens(lines)))
+                if not (too_long or too_slow) or not may_halve:
                     raise
-            self.paid.keep(messages, _TOO_LONG)  # a cut answer is billed: whoever asks again goes to the halves at once
+            if too_long:  # a cut answer is billed: whoever asks again goes to the halves at once
+                self.paid.keep(messages, _TOO_LONG)
         return [
             draft
             for half in halves

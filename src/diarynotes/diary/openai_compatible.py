@@ -97,7 +97,8 @@ class Backend(ApiWriter[_Dialect]):
     """A writer behind an OpenAI-compatible address.
 
     `base_url` includes the version (`https://api.mistral.ai/v1`); by default it is OpenAI's own. `local` says whether
-    the server is the owner's own, where the address does not show it. `timeout_s` bounds each call in total.
+    the server is the owner's own, where the address does not show it. `timeout_s` bounds each call in total, where its
+    answer may have 1,500 tokens; a longer one may take as much longer.
     `context_tokens` is the model's window: 128,000 by default, 4,096 for a local server. `provider` is the name that
     prices are looked up by, `name` the one that failures and notes are reported under. `temperature` is left to the
     server by default. `prompt` fixes the prompt; by default each transcript's shape chooses it.

@@ -13,6 +13,7 @@ from diarynotes.calls import Fault, FaultScope
 from diarynotes.errors import WriterFailed, WriterFailure
 from diarynotes.models import Usage
 
+_LONG_ANSWER_TOKENS = 4_000
 LONGEST_WAIT_S = 10.0
 """The longest wait between two tries; a service that asks for a longer one is left alone by all for that time."""
 
@@ -75,9 +76,18 @@ class AnswerCut(WriterFailed):
     """The answer was longer than the model may write, so it breaks off; a shorter part of the speech may fit."""
 
 
-def may_retry(error: WriterFailed) -> bool:
-    """Whether the same call is to be made again: where that may help, and the service does not ask for a long wait."""
-    return REMEDIES[error.kind].retryable and (error.retry_after_s or 0.0) <= LONGEST_WAIT_S
+def may_retry(error: WriterFailed, output_tokens: int = 0) -> bool:
+    """Whether the same call, whose answer may have so many tokens, is to be made again.
+
+    It is where that may help, the service does not ask for a long wait, and less might not be asked for instead.
+    """
+    is_short_wait = (error.retry_after_s or 0.0) <= LONGEST_WAIT_S
+    return REMEDIES[error.kind].retryable and is_short_wait and not was_too_much(error, output_tokens)
+
+
+def was_too_much(error: WriterFailed, output_tokens: int) -> bool:
+    """Whether a call may have failed for the length of its answer alone: asked again, it takes as long, and costs."""
+    return error.kind == "timeout" and output_tokens > _LONG_ANSWER_TOKENS
 
 
 def fault_of(error: WriterFailed) -> Fault | None:
