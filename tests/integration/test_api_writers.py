@@ -474,6 +474,12 @@ def test_bad_answers_are_sorted(kind: str, answer: Any, expected: str, vendor: A
     assert failing(opened(kind, vendor.url), "tomato").kind == expected
 
 
+def test_who_is_cut_off_is_told_of_a_setting_that_there_is(vendor: Any, opened: Any) -> None:
+    vendor.answers = [vs.openai_says("{", finish="length")]
+    assert failing(opened("openai", vendor.url)).why == "its answer was cut off"
+    assert "server_context_tokens" in failing(opened("openai", vendor.url, name="server")).why
+
+
 def test_an_answer_that_was_billed_but_refused_is_told(vendor: Any, opened: Any) -> None:
     vendor.answers = [vs.openai_says(None, refusal="no", tokens=(40, 3, 0))]
     assert failing(opened("openai", vendor.url)).usage == (Usage("local", "m", 40, 3),)

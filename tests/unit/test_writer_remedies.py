@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
 from typing import get_args
 
 from diarynotes.calls import Fault
 from diarynotes.diary.remedies import REMEDIES, failure, fault_of, may_retry
 from diarynotes.errors import WriterFailed, WriterFailure
+from diarynotes.settings import Settings
 
 
 def test_every_kind_has_a_remedy_with_a_reason() -> None:
@@ -40,6 +43,12 @@ def test_what_is_about_one_transcript_is_no_fault_of_the_service() -> None:
 def test_a_request_that_is_refused_for_unknown_reasons_is_no_proof_against_the_model() -> None:
     """One note must not shut a model for everybody; three in a row may."""
     assert fault_of(WriterFailed("w", "y", "bad_request")) == Fault("model", 300)
+
+
+def test_messages_name_settings_that_there_are() -> None:
+    known = {field.name for field in fields(Settings)}
+    told = [str(failure("w", kind)) for kind in get_args(WriterFailure)]
+    assert {word for text in told for word in re.findall(r"[a-z]+(?:_[a-z]+)+", text)} <= known
 
 
 def test_an_error_of_old_counts_as_unavailable() -> None:

@@ -16,7 +16,7 @@ from diarynotes.diary.language_model import Reply, Shape
 from diarynotes.diary.note_shape import schema_of
 from diarynotes.diary.prompt import Message
 from diarynotes.diary.prompt_choice import PromptName
-from diarynotes.diary.remedies import AnswerCut, failure
+from diarynotes.diary.remedies import failure
 from diarynotes.models import Usage
 
 _TOOL = "write"
@@ -130,7 +130,7 @@ class Backend(ApiWriter[Format]):
         if answer.stop_reason == "model_context_window_exceeded":
             raise failure(self.name, "context_too_long", usage=(usage,))
         if answer.stop_reason == "max_tokens":
-            raise AnswerCut(self.name, "its answer was cut off; raise max_output_tokens", "bad_output", None, (usage,))
+            raise self.cut(usage)
         handed_in = [json.dumps(block.input) for block in answer.content if block.type == "tool_use"]
         told = [block.text for block in answer.content if block.type == "text"]
         return Reply("".join(handed_in[:1] or told), usage)

@@ -29,7 +29,7 @@ from diarynotes.diary.remedies import AnswerCut
 from diarynotes.diary.sharing import Memo, write_drafts
 from diarynotes.diary.wire import check_address, check_key, hush_clients, is_hosted, open_wire, within
 from diarynotes.errors import BadSettings, WriterFailed
-from diarynotes.models import Draft, Transcript
+from diarynotes.models import Draft, Transcript, Usage
 
 _USER_AGENT = "diarynotes"
 _LOCAL_PROVIDER = "local"
@@ -82,7 +82,7 @@ class ApiWriter(ABC, Generic[Dialect]):
         self.address = check_address(base_url or self.vendor_url, writer=name, local=local)
         self.prompt_version = prompt_version() + (f"-{prompt}" if prompt else "")
         window = context_tokens or (LOCAL_CONTEXT_TOKENS if self.local else CLOUD_CONTEXT_TOKENS)
-        self.limits = Limits.of(window, max_output_tokens)
+        self.limits = Limits.of(window, max_output_tokens, setting=f"{name}_context_tokens")
         self.provider = provider or (_LOCAL_PROVIDER if self.local else self.name_provider(self.address.host))
         self._prompt, self._timeout_s, self._dialect = prompt, timeout_s, dialect
         self._direct = DirectCaller()
@@ -122,6 +122,11 @@ class ApiWriter(ABC, Generic[Dialect]):
         """The drafts of several short memos of one owner in one call (`sharing.write_drafts`). Raises: WriterFailed."""
         line = self._open_line(caller)
         return write_drafts(line.ask, joined, memos, limits=self.limits, paid=line)
+
+    def cut(self, usage: Usage) -> AnswerCut:
+        """The error for an answer that breaks off where it became too long."""
+        own = "; a larger server_context_tokens leaves more room" if self.name == "server" else ""
+        return AnswerCut(self.name, f"its answer was cut off{own}", "bad_output", None, (usage,))
 
     def close(self) -> None:
         """Closes the connections; the writer cannot be asked afterwards."""

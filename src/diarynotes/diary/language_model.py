@@ -70,14 +70,14 @@ class Limits:
     slack_tokens: int = _SLACK_TOKENS
 
     @classmethod
-    def of(cls, context_tokens: int, output_tokens: int | None = None) -> Limits:
+    def of(cls, context_tokens: int, output_tokens: int | None = None, *, setting: str = "context_tokens") -> Limits:
         """The limits of a window; the answer may take a fifth of it, and 8,192 tokens at most, unless told.
 
-        Raises: BadSettings when that leaves no room for speech.
+        Raises: BadSettings, naming the `setting`, when that leaves no room for speech.
         """
         limits = cls(context_tokens, output_tokens or min(context_tokens // 5, _MOST_OUTPUT_TOKENS))
         if limits.output_tokens < 1 or limits.part_tokens < _LEAST_PART_TOKENS:
-            raise BadSettings("context_tokens", f"{context_tokens} leave no room for a transcript; give at least 4096")
+            raise BadSettings(setting, f"{context_tokens} leave no room for a transcript; give at least 4096")
         return limits
 
     @property

@@ -69,7 +69,7 @@ class Backend:
         if find_spec("llama_cpp") is None:
             raise NotInstalled("llama.cpp", _INSTALL)
         check_prompt(prompt)
-        self.limits = Limits.of(context_tokens, max_output_tokens)
+        self.limits = Limits.of(context_tokens, max_output_tokens, setting="llama_context_tokens")
         self._spec = Spec(find_gguf(model, models_folder), context_tokens, gpu_layers, threads)
         self.name, self.model = name, self._spec.path.name
         self.prompt_version = prompt_version() + (f"-{prompt}" if prompt else "")

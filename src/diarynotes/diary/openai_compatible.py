@@ -20,7 +20,7 @@ from diarynotes.diary.language_model import Reply, Shape
 from diarynotes.diary.note_shape import schema_of
 from diarynotes.diary.prompt import Message
 from diarynotes.diary.prompt_choice import PromptName
-from diarynotes.diary.remedies import AnswerCut, failure
+from diarynotes.diary.remedies import failure
 from diarynotes.models import Usage
 
 _OPENAI = "api.openai.com"
@@ -192,7 +192,7 @@ class Backend(ApiWriter[_Dialect]):
         if choice.finish_reason == "model_length":  # Mistral: the window is full
             raise failure(self.name, "context_too_long", usage=(usage,))
         if choice.finish_reason == "length":
-            raise AnswerCut(self.name, "its answer was cut off; raise max_output_tokens", "bad_output", None, (usage,))
+            raise self.cut(usage)
         return Reply(choice.message.text, usage)
 
     def plainer(self, dialect: _Dialect, words: str) -> _Dialect | None:

@@ -52,6 +52,10 @@ REMEDIES: Mapping[WriterFailure, Remedy] = MappingProxyType(
     }
 )
 
+_TOO_LONG = (
+    "the transcript is too long for the model; take one with a larger window, or set server_context_tokens or "
+    "llama_context_tokens to what it really takes"
+)
 _WHYS: Mapping[WriterFailure, str] = MappingProxyType(
     {
         "rate_limit": "it takes no more calls for now",
@@ -59,7 +63,7 @@ _WHYS: Mapping[WriterFailure, str] = MappingProxyType(
         "timeout": "it did not answer in time",
         "quota": "the account is used up; add credit or raise its limit",
         "auth": "it does not accept the key; check it, and what it may do",
-        "context_too_long": "the transcript is too long for the model; lower context_tokens or take a larger model",
+        "context_too_long": _TOO_LONG,
         "refusal": "it refused to write this note",
         "bad_output": "its answer is no note",
         "misconfigured": "it does not know this model or address",
