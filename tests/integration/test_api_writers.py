@@ -441,11 +441,11 @@ def test_a_server_says_how_long_to_wait(kind: str, vendor: Any, opened: Any) -> 
     failures = [failing(writer) for _ in range(3)]
     assert [error.retry_after_s for error in failures] == [7.5, 90.0, None]
     faults = [fault_of(error) for error in failures]
-    assert [(fault.cool_down_s, fault.at_once) for fault in faults if fault] == [(30, False), (90, True), (30, False)]
+    assert [(fault.cool_down_s, fault.at_once) for fault in faults if fault] == [(7.5, True), (90, True), (30, False)]
 
 
 BAD_ANSWERS: dict[str, tuple[str, Any, str]] = {
-    "a page": ("openai", vs.Answer(b"<html>Bad gateway</html>", 200, {"content-type": "text/html"}), "bad_output"),
+    "a page": ("openai", vs.Answer(b"<html>Bad gateway</html>", 200, {"content-type": "text/html"}), "broken_off"),
     "a page for an error": (
         "openai",
         vs.Answer(b"<html>502</html>", 502, {"content-type": "text/html"}),
@@ -453,7 +453,7 @@ BAD_ANSWERS: dict[str, tuple[str, Any, str]] = {
     ),
     "no choices": ("openai", vs.as_json({"choices": []}), "bad_output"),
     "null choices": ("openai", vs.as_json({"choices": None}), "bad_output"),
-    "an empty body": ("openai", vs.Answer(b"", 200, {"content-type": "application/json"}), "bad_output"),
+    "an empty body": ("openai", vs.Answer(b"", 200, {"content-type": "application/json"}), "broken_off"),
     "a refusal": ("openai", vs.openai_says(None, refusal="I cannot write about tomatoes"), "refusal"),
     "a filter": ("openai", vs.openai_says("", finish="content_filter"), "refusal"),
     "cut by length": ("openai", vs.openai_says("{", finish="length"), "bad_output"),
@@ -463,7 +463,7 @@ BAD_ANSWERS: dict[str, tuple[str, Any, str]] = {
     "claude refuses": ("anthropic", vs.anthropic_says("no", stop="refusal"), "refusal"),
     "claude is cut": ("anthropic", vs.anthropic_says("{", stop="max_tokens"), "bad_output"),
     "claude is full": ("anthropic", vs.anthropic_says("", stop="model_context_window_exceeded"), "context_too_long"),
-    "claude is a page": ("anthropic", vs.Answer(b"<html/>", 200, {"content-type": "text/html"}), "bad_output"),
+    "claude is a page": ("anthropic", vs.Answer(b"<html/>", 200, {"content-type": "text/html"}), "broken_off"),
     "claude is cut off": ("anthropic", vs.Answer(vs.anthropic_says(vs.NOTE).body, cut=True), "broken_off"),
 }
 

@@ -189,7 +189,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("connection refused", None, "unavailable", _thrice("unavailable"), "nothing", _PATIENT, _WRITER),
     Fault("slow body", _slow, "timeout", _thrice("timeout"), "unknown", _PATIENT, _MODEL),
     Fault("cut body", _cut, "broken_off", _thrice("broken_off"), "unknown", _PATIENT, _WRITER),
-    Fault("200, a page", _page(200), "bad_output", ("bad_output",), "unknown"),
+    Fault("200, a page", _page(200), "broken_off", _thrice("broken_off"), "unknown", _PATIENT, _WRITER),
     Fault("broken JSON", _says(_BROKEN_NOTE), "bad_output", (ANSWERED, ANSWERED), "what it tells"),
     Fault("broken JSON once", _then_well(_says(_BROKEN_NOTE)), None, (ANSWERED, ANSWERED), "what it tells"),
     Fault("JSON of another shape", _says(_OTHER_SHAPE), "bad_output", (ANSWERED, ANSWERED), "what it tells"),

@@ -134,10 +134,56 @@ def test_who_asks_for_a_long_wait_is_left_alone_by_all_for_that_long(asked_s: fl
     office = Office()
     error = office.fail(failed("rate_limit", asked_s))
     assert (error.kind, office.waits) == ("rate_limit", [])
-    office.wait(asked_s - 0.05)
     assert office.fail(REPLY).kind == "cooling_down"
-    office.wait(0.1)
+    assert office.waits == []
+    office.wait(asked_s)
     assert office.call(REPLY) == REPLY
+
+
+def test_a_short_pause_that_a_service_asked_for_is_kept_by_all() -> None:
+    office = Office()
+    patient = office.exchange
+    office.exchange = replace(patient, sleep=lambda _: True)
+    office.fail(failed("rate_limit", 4.0))
+    office.exchange = patient
+    office.call(REPLY)
+    (waited,) = office.waits
+    assert 4 <= waited <= 5
+
+
+def test_after_a_pause_nobody_has_to_wait_for_a_probe() -> None:
+    office = Office()
+
+    def ask() -> Reply:
+        return office.call(REPLY)
+
+    office.fail(failed("rate_limit", 12.0))
+    office.wait(12.0)
+    office.exchange.connect("writer", local=False).call(QUESTION, ask)
+    assert office.waits == [12.0]
+
+
+def test_who_comes_while_a_probe_is_under_way_waits_a_moment_for_it() -> None:
+    office = Office()
+
+    def probe() -> Reply:
+        assert office.fail(REPLY).kind == "cooling_down"
+        return REPLY
+
+    for _ in range(3):
+        office.fail(failed("bad_request"))
+    office.wait(300)
+    office.waits.clear()
+    office.exchange.connect("writer", local=False).call(QUESTION, probe)
+    assert len(office.waits) >= 5
+    assert sum(office.waits) <= LONGEST_WAIT_S + JITTER_S
+
+
+def test_who_wants_out_is_not_kept_waiting_and_asks_no_more() -> None:
+    office = Office()
+    office.exchange = replace(office.exchange, sleep=lambda seconds: True)
+    assert "called off" in office.fail(failed("overload")).why
+    assert len(office.lines) == 1
 
 
 @pytest.mark.parametrize("kind", [kind for kind, remedy in REMEDIES.items() if remedy.retryable])

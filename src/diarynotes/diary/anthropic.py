@@ -141,7 +141,7 @@ class Backend(ApiWriter[Format]):
         except ValidationError:
             pass
         # outside of the handler: what pydantic raised holds the answer
-        raise failure(self.name, "bad_output", detail="it is no message")
+        raise self.misread(body, "message")
 
     def _usage(self, tokens: _Tokens | None) -> Usage:
         """Anthropic counts what goes through its cache beside the input; here the input is all of it."""

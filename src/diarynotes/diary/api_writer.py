@@ -5,6 +5,7 @@ Knows no wire format; `openai_compatible` and `anthropic` do.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import date
@@ -25,7 +26,7 @@ from diarynotes.diary.language_model import (
 )
 from diarynotes.diary.prompt import Message, prompt_version
 from diarynotes.diary.prompt_choice import PromptName
-from diarynotes.diary.remedies import AnswerCut
+from diarynotes.diary.remedies import AnswerCut, failure
 from diarynotes.diary.sharing import Memo, write_drafts
 from diarynotes.diary.wire import check_address, check_key, hush_clients, is_hosted, open_wire, within
 from diarynotes.errors import BadSettings, WriterFailed
@@ -127,6 +128,14 @@ class ApiWriter(ABC, Generic[Dialect]):
         """The error for an answer that breaks off where it became too long."""
         own = "; a larger server_context_tokens leaves more room" if self.name == "server" else ""
         return AnswerCut(self.name, f"its answer was cut off{own}", "bad_output", None, (usage,))
+
+    def misread(self, body: bytes, wanted: str) -> WriterFailed:
+        """The error for a body that is no answer: the model's fault only where it is JSON, else a proxy's page."""
+        try:
+            json.loads(body)
+        except (ValueError, RecursionError):
+            return failure(self.name, "broken_off", detail="what came is no JSON")
+        return failure(self.name, "bad_output", detail=f"it is no {wanted}")
 
     def close(self) -> None:
         """Closes the connections; the writer cannot be asked afterwards."""

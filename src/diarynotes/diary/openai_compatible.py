@@ -214,7 +214,7 @@ class Backend(ApiWriter[_Dialect]):
         except ValidationError:
             pass
         # outside of the handler: what pydantic raised holds the answer
-        raise failure(self.name, "bad_output", detail="it is no chat completion")
+        raise self.misread(body, "chat completion")
 
     def _usage(self, tokens: _Tokens | None) -> Usage:
         told = tokens or _Tokens()

@@ -95,12 +95,12 @@ def was_too_much(error: WriterFailed, output_tokens: int) -> bool:
 
 
 def fault_of(error: WriterFailed) -> Fault | None:
-    """What a failure says about the service. One that asks for a longer wait than anybody waits gets it, at once."""
+    """What a failure says about the service. One that says how long to wait is left alone by all for that, at once."""
     remedy = REMEDIES[error.kind]
     if remedy.scope is None:
         return None
     asked_s = error.retry_after_s or 0.0
-    if remedy.retryable and asked_s > LONGEST_WAIT_S:
+    if remedy.retryable and asked_s:
         return Fault(remedy.scope, asked_s, at_once=True)
     return Fault(remedy.scope, remedy.cool_down_s, remedy.at_once)
 
