@@ -156,6 +156,10 @@ class Settings:
     """Whether a run ends with writing the entries of the days that it touched."""
     writer_timeout_s: float = 60.0
     """How long a call may take for an answer of up to 1,500 tokens; one that may be longer has as much longer."""
+    writer_proxy: str = field(default="", repr=False)
+    """An HTTP proxy through which the vendors are reached; a server of one's own never is."""
+    writer_ca_file: str = ""
+    """Certificates (PEM) of those who may vouch for servers besides the public ones, such as a company's own."""
     writer_concurrency: int = 8
     """How many notes are written side by side while others' machines do the work."""
     budget_day_usd: float | None = None
@@ -289,6 +293,7 @@ class Settings:
                 "api_key": getattr(self, f"{name}_api_key") or None,
                 "base_url": getattr(self, f"{name}_base_url") or None,
                 "timeout_s": self.writer_timeout_s,
+                "ca_file": self.writer_ca_file or None,
             }
             for name in (*_VENDOR_NAMES, "server")
         }
@@ -296,7 +301,7 @@ class Settings:
             options["mistral"]["base_url"] = _MISTRAL_URL  # without a key that is to be asked for, not sent to
         for name in _VENDOR_NAMES:
             # whatever the address is: behind one on this machine there may be a proxy
-            options[name] |= {"local": False, "provider": name}
+            options[name] |= {"local": False, "provider": name, "proxy": self.writer_proxy or None}
         options["server"]["context_tokens"] = self.server_context_tokens
         options["server"]["base_url"] = self.server_base_url or _OLLAMA_URL
         options["server"]["local"] = self.server_local or None  # else by what the address shows

@@ -566,6 +566,12 @@ def test_a_server_that_nobody_vouches_for_gets_nothing(secure_vendor: Any, opene
     assert secure_vendor.seen == []
 
 
+def test_a_company_may_vouch_for_its_own_servers(certificate: Path, secure_vendor: Any, opened: Any) -> None:
+    secure_vendor.answers = [vs.openai_says(vs.NOTE)]
+    writer = opened("openai", secure_vendor.url, ca_file=f"{certificate}.crt")
+    assert writer.write(transcript(), day=DAY).title == "Tomatoes"
+
+
 def test_https_keeps_the_time_limit(
     secure_vendor: Any, opened: Any, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,6 +124,12 @@ def test_a_key_makes_a_writer_that_could_be_asked(tmp_path: Path) -> None:
     assert settings.writer_models == {"openai": ("gpt-5.4", "gpt-5.4-mini"), "llama_cpp": ("small.gguf",)}
 
 
+def test_only_vendors_are_reached_through_a_proxy(tmp_path: Path) -> None:
+    options = load_settings({"DIARYNOTES_WRITER_PROXY": "http://proxy:3128"}, home=tmp_path).writer_options
+    proxies = {name: given.get("proxy") for name, given in options.items()}
+    assert {name for name, proxy in proxies.items() if proxy} == {"openai", "anthropic", "mistral"}
+
+
 def test_an_owner_has_settings_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "diarynotes.toml").write_text(
         'private_names = ["Zaphod"]\nowner_budget_day_usd = 0.5\nbudget_month_usd = 10\n'

@@ -79,6 +79,15 @@ def test_a_model_that_a_local_server_hands_on_is_not_local(model: str) -> None:
         writer.close()
 
 
+@pytest.mark.parametrize(
+    "named", [{"proxy": "socks5://me:hidden@proxy:1"}, {"ca_file": "/none.pem"}, {"ca_file": __file__}]
+)
+def test_a_proxy_or_certificates_that_cannot_be_used_are_named(named: dict[str, str]) -> None:
+    with pytest.raises(BadSettings, match=r"^writer_(proxy|ca_file): ") as caught:
+        openai_compatible.Backend("m", api_key=KEY, **named)
+    assert "hidden" not in str(caught.value)
+
+
 def test_keys_are_trimmed_and_checked() -> None:
     assert check_key(f" {KEY}\n") == KEY
     assert check_key(None) is check_key(" ") is None

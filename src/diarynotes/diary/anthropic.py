@@ -68,6 +68,7 @@ class Backend(ApiWriter[Format]):
         prompt: PromptName | None = None,
         provider: str | None = None,
         proxy: str | None = None,
+        ca_file: str | None = None,
         name: str = "anthropic",
     ) -> None:
         super().__init__(
@@ -82,6 +83,7 @@ class Backend(ApiWriter[Format]):
             prompt=prompt,
             provider=provider,
             proxy=proxy,
+            ca_file=ca_file,
             name=name,
         )
 

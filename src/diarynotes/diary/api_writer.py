@@ -72,6 +72,7 @@ class ApiWriter(ABC, Generic[Dialect]):
         prompt: PromptName | None,
         provider: str | None,
         proxy: str | None,
+        ca_file: str | None,
         name: str,
     ) -> None:
         key = check_key(api_key)
@@ -88,7 +89,7 @@ class ApiWriter(ABC, Generic[Dialect]):
         self._prompt, self._timeout_s, self._dialect = prompt, timeout_s, dialect
         self._direct = DirectCaller()
         authorization = f"Bearer {key}" if key else None
-        wire = open_wire(authorization=authorization, user_agent=_USER_AGENT, proxy=proxy)
+        wire = open_wire(authorization=authorization, user_agent=_USER_AGENT, proxy=proxy, ca_file=ca_file)
         patience = httpx2.Timeout(self._limit_s(self.limits.output_tokens), connect=timeout_s)
         self._client = self.open_client(base_url=self.address.url, timeout=patience, max_retries=0, http_client=wire)
         hush_clients()

@@ -101,7 +101,8 @@ class Backend(ApiWriter[_Dialect]):
     answer may have 1,500 tokens; a longer one may take as much longer.
     `context_tokens` is the model's window: 128,000 by default, 4,096 for a local server. `provider` is the name that
     prices are looked up by, `name` the one that failures and notes are reported under. `temperature` is left to the
-    server by default. `prompt` fixes the prompt; by default each transcript's shape chooses it.
+    server by default. `prompt` fixes the prompt; by default each transcript's shape chooses it. It is reached
+    through `proxy` where one is named; `ca_file` has certificates of who may vouch for it besides the public ones.
 
     Raises: BadSettings for an address, key, prompt or window that cannot work.
     """
@@ -122,6 +123,7 @@ class Backend(ApiWriter[_Dialect]):
         provider: str | None = None,
         temperature: float | None = None,
         proxy: str | None = None,
+        ca_file: str | None = None,
         name: str = "openai_compatible",
     ) -> None:
         super().__init__(
@@ -136,6 +138,7 @@ class Backend(ApiWriter[_Dialect]):
             prompt=prompt,
             provider=provider,
             proxy=proxy,
+            ca_file=ca_file,
             name=name,
         )
         self._is_openai = self.address.host == _OPENAI

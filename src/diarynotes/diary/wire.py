@@ -9,11 +9,13 @@ from __future__ import annotations
 import ipaddress
 import logging
 import math
+import ssl
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpcore2
@@ -49,9 +51,17 @@ def within(seconds: float) -> Iterator[None]:
         _deadline.reset(token)
 
 
-def open_wire(*, authorization: str | None, user_agent: str, proxy: str | None = None) -> httpx2.Client:
-    """An HTTP client that keeps the rules of this module; proxies and certificates of the environment do not count."""
-    transport = _Wire(authorization=authorization, user_agent=user_agent, proxy=proxy)
+def open_wire(
+    *, authorization: str | None, user_agent: str, proxy: str | None = None, ca_file: str | None = None
+) -> httpx2.Client:
+    """An HTTP client that keeps the rules of this module; proxies and certificates of the environment do not count.
+
+    `ca_file` holds certificates (PEM) of those who may vouch for a server, besides the public ones.
+
+    Raises: BadSettings for a proxy or certificates that cannot be used; what it says shows no password.
+    """
+    _check_proxy(proxy)
+    transport = _Wire(authorization=authorization, user_agent=user_agent, proxy=proxy, trust=_trust(ca_file))
     return httpx2.Client(transport=transport, trust_env=False, follow_redirects=False)
 
 
@@ -111,6 +121,21 @@ def check_key(api_key: str | None) -> str | None:
     return key or None
 
 
+def _check_proxy(proxy: str | None) -> None:
+    if proxy is not None and not proxy.startswith(("http://", "https://")):
+        raise BadSettings("writer_proxy", "must be the address of an HTTP proxy, such as http://proxy.example:3128")
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    trust = httpx2.create_ssl_context(trust_env=False)
+    if ca_file:
+        try:
+            trust.load_verify_locations(Path(ca_file).expanduser())
+        except (OSError, ssl.SSLError) as error:
+            raise BadSettings("writer_ca_file", f"{ca_file} holds no certificates that can be read") from error
+    return trust
+
+
 def _is_local(host: str) -> bool:
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, 6.3
@@ -124,9 +149,9 @@ def _is_local(host: str) -> bool:
 
 
 class _Wire(httpx2.BaseTransport):
-    def __init__(self, *, authorization: str | None, user_agent: str, proxy: str | None) -> None:
+    def __init__(self, *, authorization: str | None, user_agent: str, proxy: str | None, trust: ssl.SSLContext) -> None:
         self._authorization, self._user_agent = authorization, user_agent
-        self._inner = httpx2.HTTPTransport(trust_env=False, proxy=proxy)
+        self._inner = httpx2.HTTPTransport(verify=trust, trust_env=False, proxy=proxy)
         # httpx2 offers no argument for the pool's network, the only place that sees every single read and write
         self._inner._pool._network_backend = _TimedNetwork()
 
