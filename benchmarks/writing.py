@@ -101,16 +101,15 @@ class InstantWriter:
         usage = Usage("openai", "gpt-5.4-mini", 1000, 500)
         line = Line(
             caller or DirectCaller(),
-            lambda _messages, _shape: Reply("{}", usage),
+            lambda _messages, _shape, _tokens: Reply("{}", usage),
             provider=usage.provider,
             model=usage.model,
-            output_tokens=8192,
         )
         texts = [segment.text for segment in transcript.segments]
         for start in range(0, len(texts), SEGMENTS_A_CALL):
             messages = (Message("user", "\n".join(texts[start : start + SEGMENTS_A_CALL])),)
             if line.find(messages) is None:
-                line.ask(messages, None)  # type: ignore[arg-type] the shape is for a model to keep
+                line.ask(messages, None, 8_192)  # type: ignore[arg-type] the shape is for a model to keep
                 line.keep(messages, "{}")
         return make_draft(texts)
 

@@ -5,6 +5,7 @@ Knows no order of stages; `diary.py` does.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,16 +15,19 @@ from data_checks import CheckResult
 from diarynotes import observe
 from diarynotes.buckets import hash_object
 from diarynotes.cost import price
-from diarynotes.errors import DiarynotesError, SourceUnavailable, UncheckedNote, Unexpected
+from diarynotes.errors import SourceUnavailable, StorageFailed, UncheckedNote, Unexpected
 from diarynotes.ingest import date_recording, make_recording
 from diarynotes.models import BucketObject, Job, Priority, Recording, RecordingId
 from diarynotes.store import KnownSource, Landing, SourceFacts
 from flows.claims import Claims, in_turns
+from flows.discretion import describe_error
 from flows.gate import check_landings, turned_away
 from flows.hearing import examine
 from flows.sandboxed import in_sandbox
 from flows.workshop import Wishes, Workshop
-from flows.writing import Work, group_work, plan_work, write_alone, write_together
+from flows.writing import Work, Written, group_work, plan_work, write_alone, write_together
+
+_log = logging.getLogger("diarynotes.flows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +112,11 @@ def write_notes(shop: Workshop, ids: Sequence[RecordingId], *, wishes: Wishes) -
                 if transcript is None:
                     raise Unexpected("its transcript is missing")
                 planned.append(plan_work(shop, recordings[job.recording_id], transcript, wishes))
-            except DiarynotesError as error:
+            except Exception as error:  # any: it must not take the neighbours down
                 claims.fail(job, error)
 
         def write(group: Sequence[Work]) -> None:
-            shared = write_together(shop, group)
+            shared = _try_together(shop, group)
             for work in group:
                 if shop.stopping.is_set():
                     return
@@ -128,6 +132,17 @@ def write_notes(shop: Workshop, ids: Sequence[RecordingId], *, wishes: Wishes) -
             for done in [pool.submit(write, group) for group in group_work(shop, planned)]:
                 done.result()
         return len(claims.jobs)
+
+
+def _try_together(shop: Workshop, group: Sequence[Work]) -> dict[RecordingId, Written]:
+    """What one call for the whole group brings; nothing where that fails, and then each is written alone."""
+    try:
+        return write_together(shop, group)
+    except StorageFailed:
+        raise
+    except Exception as error:
+        _log.warning("%d memos are written one by one: %s", len(group), describe_error(error))
+        return {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,12 +38,14 @@ class Work:
 def plan_work(shop: Workshop, recording: Recording, transcript: Transcript, wishes: Wishes) -> Work:
     """Who is asked for the note of a recording, and for which day."""
     settings = shop.settings
+    places = shop.store.sources(recording.id) if settings.of(recording.owner).local_only else ()
     chain = shop.writers.chain(
         recording.owner,
         wished=wishes.writers,
         priority=recording.priority,
         words=len(transcript.text.split()),
         recording=recording,
+        places=places,
     )
     day = diary_day(recording.recorded_at, zone=settings.zone, day_start=settings.day_start)
     return Work(recording, transcript, day, chain)

@@ -25,6 +25,7 @@ WriterFailure = Literal[
     "refusal",
     "bad_output",
     "misconfigured",
+    "bad_request",
     "unavailable",
     "broken_off",
     "cooling_down",

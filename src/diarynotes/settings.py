@@ -6,13 +6,15 @@ Only edges (the command line, flows, blocks) import this; stages get what they n
 from __future__ import annotations
 
 import json
+import math
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import time
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -36,6 +38,8 @@ OWNER_SETTINGS = frozenset(
     "owner_budget_day_usd owner_budget_month_usd".split()
 )
 """What an owner may have otherwise than everybody."""
+PROMPT_STYLES = ("auto", "memo", "ramble", "meeting", "todo")
+_SHARING = ("on", "off", "low")
 _SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -131,6 +135,11 @@ class Settings:
     server_api_key: str = field(default="", repr=False)
     server_base_url: str = ""
     """A server of one's own that speaks as OpenAI's does; where it is named without one, Ollama's on this machine."""
+    server_local: bool = False
+    """Whether that server, and the way to it, are one's own where its address does not show it, such as http://ollama.
+
+    What it is sent is then not masked. A model that such a server hands on, as Ollama does its `-cloud` ones, never is.
+    """
     server_model: str = "llama3.2"
     server_context_tokens: int = 4_096
     """How much that server takes at once; what is longer is written in parts."""
@@ -146,14 +155,22 @@ class Settings:
     daily_entries: bool = True
     """Whether a run ends with writing the entries of the days that it touched."""
     writer_timeout_s: float = 60.0
+    """How long a call may take for an answer of up to 1,500 tokens; one that may be longer has as much longer."""
+    writer_proxy: str = field(default="", repr=False)
+    """An HTTP proxy through which the vendors are reached; a server of one's own never is."""
+    writer_ca_file: str = ""
+    """Certificates (PEM) of those who may vouch for servers besides the public ones, such as a company's own."""
     writer_concurrency: int = 8
     """How many notes are written side by side while others' machines do the work."""
-    budget_day_usd: float = 0.0
-    """The most that all owners together may spend on models in a day; over it only free writers are asked. 0: any."""
-    budget_month_usd: float = 0.0
-    owner_budget_day_usd: float = 0.0
+    budget_day_usd: float | None = None
+    """The most that all owners together may spend on models in a day; over it only free writers are asked.
+
+    None is no limit, and 0 is nothing at all; so it is with the next three.
+    """
+    budget_month_usd: float | None = None
+    owner_budget_day_usd: float | None = None
     """The most that each owner may spend; `[owners.NAME]` in the file sets it for one."""
-    owner_budget_month_usd: float = 0.0
+    owner_budget_month_usd: float | None = None
     owners: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings of single owners, tables `[owners.NAME]` in the file: those of `OWNER_SETTINGS`."""
     agentops_api_key: str = field(default="", repr=False)
@@ -265,7 +282,7 @@ class Settings:
         """The most that may be spent; `of` an owner, on that owner."""
         names = ("budget_day_usd", "budget_month_usd", "owner_budget_day_usd", "owner_budget_month_usd")
         limits = (getattr(self, name) for name in names)
-        return Budgets(*(Decimal(str(limit)) if limit else None for limit in limits))
+        return Budgets(*(None if limit is None else Decimal(str(limit)) for limit in limits))
 
     @property
     def preprocess_modes(self) -> dict[str, Any]:
@@ -284,6 +301,7 @@ class Settings:
                 "api_key": getattr(self, f"{name}_api_key") or None,
                 "base_url": getattr(self, f"{name}_base_url") or None,
                 "timeout_s": self.writer_timeout_s,
+                "ca_file": self.writer_ca_file or None,
             }
             for name in (*_VENDOR_NAMES, "server")
         }
@@ -291,9 +309,10 @@ class Settings:
             options["mistral"]["base_url"] = _MISTRAL_URL  # without a key that is to be asked for, not sent to
         for name in _VENDOR_NAMES:
             # whatever the address is: behind one on this machine there may be a proxy
-            options[name] |= {"local": False, "provider": name}
+            options[name] |= {"local": False, "provider": name, "proxy": self.writer_proxy or None}
         options["server"]["context_tokens"] = self.server_context_tokens
         options["server"]["base_url"] = self.server_base_url or _OLLAMA_URL
+        options["server"]["local"] = self.server_local or None  # else by what the address shows
         options["llama_cpp"] = {
             "model": self.llama_model,
             "models_folder": self.models,
@@ -416,6 +435,8 @@ def _parse(name: str, value: Any) -> Any:
         return _parse_owners(value)
     default = defaults[name]
     try:
+        if name in _READERS:
+            return _READERS[name](value)
         if isinstance(default, tuple):
             kind: Any = type(default[0]) if default else str
             return tuple(kind(part) for part in _parts(value))
@@ -427,6 +448,40 @@ def _parse(name: str, value: Any) -> Any:
         return kind(value)
     except (ValueError, TypeError, KeyError) as error:
         raise BadSettings(name, f"cannot be {value!r}") from error
+
+
+def _parse_usd(value: Any) -> float | None:
+    """A limit of money; `none` lifts for one owner what is set for all."""
+    if str(value).lower() == "none":
+        return None
+    usd = float(value)
+    if not (math.isfinite(usd) and usd >= 0):
+        raise ValueError
+    return usd
+
+
+def _parse_sharing(value: Any) -> str:
+    said = str(value).lower()
+    return _choose(_SHARING, "on" if _SWITCHES.get(said) else "off" if said in _SWITCHES else said)
+
+
+def _choose(known: Sequence[str], said: str) -> str:
+    if said not in known:
+        raise ValueError
+    return said
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {
+        "budget_day_usd": _parse_usd,
+        "budget_month_usd": _parse_usd,
+        "owner_budget_day_usd": _parse_usd,
+        "owner_budget_month_usd": _parse_usd,
+        "prompt_style": lambda value: _choose(PROMPT_STYLES, str(value)),
+        "share_calls": _parse_sharing,
+    }
+)
+"""How settings are read that take less than everything of their type."""
 
 
 def _parse_owners(value: Any) -> dict[str, dict[str, Any]]:

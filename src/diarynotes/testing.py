@@ -31,7 +31,7 @@ from diarynotes.calls import (
 from diarynotes.diary.caller import Caller
 from diarynotes.errors import WriterFailed
 from diarynotes.models import Draft, RecordingId, Transcript, Usage, Window, WindowText
-from diarynotes.store.breakers import PROBE_S, decide_open_s, name_breaker, name_breakers, tell_wait_s
+from diarynotes.store.breakers import PROBE_S, decide_open_s, name_breaker, name_breakers, tell_wait_s, wants_probe
 from diarynotes.store.budgets import Account, begin_period, find_accounts, is_limited, is_passed, make_warning
 
 SENTENCES = (
@@ -172,7 +172,7 @@ class MemoryDesk:
             nothing = Usage(call.most.provider, call.model)
             self._lines[number] = LedgerLine(number, call, now, None, None, nothing, reserved_usd, None, "")
             for breaker in breakers:
-                if breaker.open_until is not None:
+                if breaker.open_until is not None and wants_probe(breaker.failures, breaker.reason):
                     breaker.probe, breaker.probe_until = number, now + timedelta(seconds=PROBE_S)
             return Admission(number)
 
@@ -278,8 +278,9 @@ class MemoryDesk:
             total.spent_usd += spent_usd
             warning = make_warning(account, total.spent_usd)
             if warning is not None and not total.warned:
-                total.warned = True
                 warnings.append(warning)
+            if account.limit_usd is not None:
+                total.warned = warning is not None  # not once the limit is raised
         return tuple(warnings)
 
     def _settle_breakers(self, line: LedgerLine, outcome: Outcome) -> None:

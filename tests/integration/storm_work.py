@@ -87,7 +87,7 @@ TROUBLES: dict[str, tuple[int, str, bool, Trouble]] = {
     "hung up": (8, "broken_off", False, lambda wire, seen: Answer(hang_up=True)),
     "cut": (8, "broken_off", False, lambda wire, seen: Answer(wire.behave(seen).body, cut=True)),
     "slow": (2, "timeout", False, lambda wire, seen: Answer(wire.behave(seen).body, drip_s=1.0)),
-    "a page": (8, "bad_output", False, lambda wire, seen: _PAGE),
+    "a page": (8, "broken_off", False, lambda wire, seen: _PAGE),
     "broken JSON": (12, ANSWERED, True, lambda wire, seen: wire.speak(seen, _BROKEN)),
     "another shape": (12, ANSWERED, True, lambda wire, seen: wire.speak(seen, _OTHER_SHAPE)),
     "empty": (6, ANSWERED, True, lambda wire, seen: wire.speak(seen, "")),

@@ -121,7 +121,7 @@ def test_openai_is_sent_this_and_no_more(vendor: Any, opened: Any) -> None:
     assert seen.body == {
         "model": "m",
         "messages": [{"role": "system", "content": system.text}, {"role": "user", "content": user.text}],
-        "max_tokens": 6_400,
+        "max_tokens": 1_048,
         "response_format": {
             "type": "json_schema",
             "json_schema": {"name": "NoteShape", "strict": True, "schema": schema_of(NoteShape)},
@@ -140,7 +140,7 @@ def test_anthropic_is_sent_this_and_no_more(vendor: Any, opened: Any) -> None:
     assert seen.headers["authorization"] == f"Bearer {KEY}"
     assert seen.body == {
         "model": "m",
-        "max_tokens": 6_400,
+        "max_tokens": 1_048,
         "messages": [{"role": "user", "content": user.text}],
         "system": system.text,
         "output_config": {"format": {"type": "json_schema", "schema": schema_of(NoteShape)}},
@@ -349,7 +349,7 @@ def test_a_model_with_other_parameters_is_asked_its_way(vendor: Any, opened: Any
 
     vendor.answers = [answer]
     opened("openai", vendor.url, temperature=0.2).write(transcript(), day=DAY)
-    assert [seen.body.get("max_completion_tokens") for seen in vendor.seen] == [None, None, 6_400]
+    assert [seen.body.get("max_completion_tokens") for seen in vendor.seen] == [None, None, 1_048]
 
 
 def test_an_older_claude_hands_its_note_in_by_a_tool(vendor: Any, opened: Any) -> None:
@@ -367,11 +367,20 @@ def test_an_older_claude_hands_its_note_in_by_a_tool(vendor: Any, opened: Any) -
 
 def test_a_server_that_refuses_every_way_is_asked_three_times_at_most(vendor: Any, opened: Any) -> None:
     vendor.answers = [vs.as_json({"error": {"message": "json_schema, tool, temperature, max_completion_tokens"}}, 400)]
-    assert failing(opened("openai", vendor.url)).kind == "misconfigured"
+    assert failing(opened("openai", vendor.url)).kind == "bad_request"
     assert len(vendor.seen) == 4
     vendor.seen.clear()
-    assert failing(opened("anthropic", vendor.url)).kind == "misconfigured"
+    assert failing(opened("anthropic", vendor.url)).kind == "bad_request"
     assert len(vendor.seen) == 3
+
+
+def test_a_refusal_that_quotes_the_diary_changes_no_way_of_asking(vendor: Any, opened: Any) -> None:
+    quote = {"detail": [{"type": "string_too_long", "loc": ["body"], "msg": "no", "input": "the schema of the budget"}]}
+    vendor.answers = [vs.as_json(quote, 422), vs.openai_says(vs.NOTE)]
+    writer = opened("openai", vendor.url)
+    assert failing(writer).kind == "bad_request"
+    writer.write(transcript(), day=DAY)
+    assert [seen.body["response_format"]["type"] for seen in vendor.seen] == ["json_schema", "json_schema"]
 
 
 # -- what goes wrong --------------------------------------------------------------------------------------------------
@@ -384,14 +393,16 @@ ERRORS: list[tuple[str, int, Any, str]] = [
         "context_too_long",
     ),
     ("openai", 400, {"error": {"message": "filtered", "code": "content_filter"}}, "refusal"),
-    ("openai", 400, {"error": {"message": f"what is {SAID}?"}}, "misconfigured"),
+    ("openai", 400, {"error": {"message": f"what is {SAID}?"}}, "bad_request"),
     ("openai", 401, {"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}, "auth"),
     ("openai", 402, {"error": {"message": "pay"}}, "quota"),
     ("openai", 403, {"error": {"message": "no access"}}, "auth"),
     ("openai", 404, {"error": {"message": "no model m", "code": "model_not_found"}}, "misconfigured"),
     ("openai", 408, {}, "timeout"),
     ("openai", 413, {}, "context_too_long"),
-    ("openai", 422, {"detail": []}, "misconfigured"),
+    ("openai", 409, {}, "unavailable"),
+    ("openai", 422, {"detail": []}, "bad_request"),
+    ("openai", 425, {}, "unavailable"),
     ("openai", 429, {"error": {"message": "slow down", "code": "rate_limit_exceeded"}}, "rate_limit"),
     ("openai", 429, {"error": {"message": "quota", "code": "insufficient_quota"}}, "quota"),
     ("openai", 500, {}, "unavailable"),
@@ -430,11 +441,11 @@ def test_a_server_says_how_long_to_wait(kind: str, vendor: Any, opened: Any) -> 
     failures = [failing(writer) for _ in range(3)]
     assert [error.retry_after_s for error in failures] == [7.5, 90.0, None]
     faults = [fault_of(error) for error in failures]
-    assert [(fault.cool_down_s, fault.at_once) for fault in faults if fault] == [(30, False), (90, True), (30, False)]
+    assert [(fault.cool_down_s, fault.at_once) for fault in faults if fault] == [(7.5, True), (90, True), (30, False)]
 
 
 BAD_ANSWERS: dict[str, tuple[str, Any, str]] = {
-    "a page": ("openai", vs.Answer(b"<html>Bad gateway</html>", 200, {"content-type": "text/html"}), "bad_output"),
+    "a page": ("openai", vs.Answer(b"<html>Bad gateway</html>", 200, {"content-type": "text/html"}), "broken_off"),
     "a page for an error": (
         "openai",
         vs.Answer(b"<html>502</html>", 502, {"content-type": "text/html"}),
@@ -442,7 +453,7 @@ BAD_ANSWERS: dict[str, tuple[str, Any, str]] = {
     ),
     "no choices": ("openai", vs.as_json({"choices": []}), "bad_output"),
     "null choices": ("openai", vs.as_json({"choices": None}), "bad_output"),
-    "an empty body": ("openai", vs.Answer(b"", 200, {"content-type": "application/json"}), "bad_output"),
+    "an empty body": ("openai", vs.Answer(b"", 200, {"content-type": "application/json"}), "broken_off"),
     "a refusal": ("openai", vs.openai_says(None, refusal="I cannot write about tomatoes"), "refusal"),
     "a filter": ("openai", vs.openai_says("", finish="content_filter"), "refusal"),
     "cut by length": ("openai", vs.openai_says("{", finish="length"), "bad_output"),
@@ -452,7 +463,7 @@ BAD_ANSWERS: dict[str, tuple[str, Any, str]] = {
     "claude refuses": ("anthropic", vs.anthropic_says("no", stop="refusal"), "refusal"),
     "claude is cut": ("anthropic", vs.anthropic_says("{", stop="max_tokens"), "bad_output"),
     "claude is full": ("anthropic", vs.anthropic_says("", stop="model_context_window_exceeded"), "context_too_long"),
-    "claude is a page": ("anthropic", vs.Answer(b"<html/>", 200, {"content-type": "text/html"}), "bad_output"),
+    "claude is a page": ("anthropic", vs.Answer(b"<html/>", 200, {"content-type": "text/html"}), "broken_off"),
     "claude is cut off": ("anthropic", vs.Answer(vs.anthropic_says(vs.NOTE).body, cut=True), "broken_off"),
 }
 
@@ -461,6 +472,12 @@ BAD_ANSWERS: dict[str, tuple[str, Any, str]] = {
 def test_bad_answers_are_sorted(kind: str, answer: Any, expected: str, vendor: Any, opened: Any) -> None:
     vendor.answers = [answer]
     assert failing(opened(kind, vendor.url), "tomato").kind == expected
+
+
+def test_who_is_cut_off_is_told_of_a_setting_that_there_is(vendor: Any, opened: Any) -> None:
+    vendor.answers = [vs.openai_says("{", finish="length")]
+    assert failing(opened("openai", vendor.url)).why == "its answer was cut off"
+    assert "server_context_tokens" in failing(opened("openai", vendor.url, name="server")).why
 
 
 def test_an_answer_that_was_billed_but_refused_is_told(vendor: Any, opened: Any) -> None:
@@ -476,6 +493,20 @@ def test_a_slow_drip_ends_in_time(kind: str, headers_too: bool, vendor: Any, ope
     start = time.monotonic()
     assert failing(opened(kind, vendor.url, timeout_s=0.4)).kind == "timeout"
     assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("kind", VENDORS)
+def test_a_longer_answer_has_more_time(kind: str, vendor: Any, opened: Any) -> None:
+    """What takes a while is given up where little may be said, and waited for where much may."""
+
+    def answer(_: Any) -> Any:
+        time.sleep(1.5)
+        return says(kind, vs.NOTE)
+
+    vendor.answers = [answer]
+    writer = opened(kind, vendor.url, timeout_s=1.0)
+    assert failing(writer).kind == "timeout"
+    assert writer.write(transcript(*[SAID] * 100), day=DAY).title == "Tomatoes"
 
 
 def test_nobody_there(opened: Any) -> None:
@@ -533,6 +564,12 @@ def test_a_server_that_nobody_vouches_for_gets_nothing(secure_vendor: Any, opene
     secure_vendor.answers = [vs.openai_says(vs.NOTE)]
     assert failing(opened("openai", secure_vendor.url)).kind == "unavailable"
     assert secure_vendor.seen == []
+
+
+def test_a_company_may_vouch_for_its_own_servers(certificate: Path, secure_vendor: Any, opened: Any) -> None:
+    secure_vendor.answers = [vs.openai_says(vs.NOTE)]
+    writer = opened("openai", secure_vendor.url, ca_file=f"{certificate}.crt")
+    assert writer.write(transcript(), day=DAY).title == "Tomatoes"
 
 
 def test_https_keeps_the_time_limit(
@@ -606,10 +643,25 @@ def test_a_part_that_is_too_long_after_all_is_halved(vendor: Any, opened: Any) -
 
 
 def test_an_answer_that_is_cut_off_is_asked_for_in_halves(vendor: Any, opened: Any) -> None:
-    vendor.answers = [vs.openai_says("{", finish="length", tokens=(10, 10, 0)), echo]
+    cut = vs.openai_says("{", finish="length", tokens=(10, 10, 0))
+    vendor.answers = [cut, cut, echo]
     draft = opened("openai", vendor.url).write(transcript("One.", "Two."), day=DAY)
     assert [sentence.text for sentence in draft.body] == ["One.", "Two."]
-    assert len(draft.usage) == 4  # what was cut off is paid for too
+    assert [seen.body["max_tokens"] < 6_400 for seen in vendor.seen] == [True, False, False, False, False]
+    assert len(draft.usage) == 5  # what was cut off is paid for too
+
+
+@pytest.mark.parametrize("kind", VENDORS)
+def test_a_model_that_thinks_aloud_is_given_more_room_from_then_on(kind: str, vendor: Any, opened: Any) -> None:
+    cut = says(kind, "{", **({"stop": "max_tokens"} if kind == "anthropic" else {"finish": "length"}))
+    vendor.answers = [cut, says(kind, vs.NOTE)]
+    writer = opened(kind, vendor.url)
+    for _ in range(2):
+        writer.write(transcript(), day=DAY)
+    first, again, later = (seen.body["max_tokens"] for seen in vendor.seen)
+    assert first < 1_100
+    assert again == 6_400
+    assert first < later < again
 
 
 def test_a_head_that_fails_does_not_cost_the_parts(vendor: Any, opened: Any) -> None:

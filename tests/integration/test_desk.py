@@ -192,6 +192,14 @@ def test_four_fifths_of_a_budget_are_told_once(office: Office) -> None:
     assert office.spend("0.8", OTHER_OWNER, budgets) == [("", "day"), ("you", "day")]
 
 
+def test_a_limit_that_was_raised_is_warned_of_anew(office: Office) -> None:
+    assert office.spend("0.85", budgets=limit("1", "day")) == [("", "day")]
+    assert office.spend("0.05", budgets=limit("10", "day")) == []
+    assert office.spend("0.05", budgets=FREE) == []
+    assert office.spend("7.2", most="7.2", budgets=limit("10", "day")) == [("", "day")]
+    assert office.spend("0.1", budgets=limit("10", "day")) == []
+
+
 def test_a_warning_says_what_is_spent_of_what(office: Office) -> None:
     (warning,) = office.desk.settle(office.admit(), answer("0.9"), limit("1", "month"))
     assert (warning.owner, warning.period, warning.spent_usd, warning.limit_usd) == ("", "month", Decimal("0.9"), 1)
@@ -321,6 +329,21 @@ def test_some_faults_open_it_at_once_for_as_long_as_they_say(office: Office, coo
     assert office.refusal() == ("cooling_down", wait_s)
 
 
+def test_after_a_pause_that_a_service_asked_for_all_may_come_back(office: Office) -> None:
+    office.fail(Fault("model", 20, at_once=True), name="rate_limit")
+    assert office.refusal() == ("cooling_down", 20)
+    office.pass_time(21)
+    for _ in range(3):
+        office.admit()
+
+
+def test_after_what_a_person_must_mend_one_tries_first(office: Office) -> None:
+    office.fail(Fault("writer", 900, at_once=True), name="auth")
+    office.pass_time(901)
+    office.admit()
+    assert office.refusal() == ("cooling_down", 1)
+
+
 def test_the_third_in_a_row_cools_down_for_longer_where_that_is_wanted(office: Office) -> None:
     open_breaker(office, Fault("model", 45.0))
     assert office.refusal() == ("cooling_down", 45)
@@ -380,7 +403,7 @@ def test_a_probe_that_fails_opens_it_again(office: Office, fault: Fault, wait_s:
 
 
 def test_a_failed_probe_opens_it_again_however_few_failures_there_were(office: Office) -> None:
-    office.fail(Fault("model", 10, at_once=True))
+    office.fail(Fault("model", 10, at_once=True), name="auth")
     office.pass_time(11)
     office.fail(MODEL_FAULT)
     assert office.refusal() == ("cooling_down", 30)

@@ -268,14 +268,14 @@ class Model(ScriptedWriter):
     """A language model elsewhere that answers with the line it was shown first."""
 
     def write(self, transcript: Transcript, *, day: date, caller: Caller | None = None) -> Draft:
-        def ask(messages: Sequence[Message], _shape: object) -> Reply:
+        def ask(messages: Sequence[Message], _shape: object, _tokens: int) -> Reply:
             self.asked += 1
             number, said = messages[1].text.partition("<transcript>\n")[2].splitlines()[0].split(" | ")
             body = [{"text": said, "segments": [int(number)]}]
             told = {"body": body, "title": "A day", "summary": "", "mood": {"label": "neutral", "score": 0}}
             return Reply(json.dumps(told), Usage("openai", "gpt-5.4-mini", 400, 60))
 
-        line = Line(caller or DirectCaller(), ask, provider="openai", model="gpt-5.4-mini", output_tokens=500)
+        line = Line(caller or DirectCaller(), ask, provider="openai", model="gpt-5.4-mini")
         limits = Limits.of(32_000)
         return write_draft(line.ask, transcript, writer=self.name, day=day, limits=limits, paid=line)
 

@@ -136,14 +136,19 @@ def test_mistral_is_reached_where_it_is_with_a_key(tmp_path: Path) -> None:
     assert (options["base_url"], options["api_key"]) == ("https://api.mistral.ai/v1", KEY)
 
 
-def test_the_command_line_writes_with_it(vendor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def file(vendor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A transcript on disk, and a vendor for the command line."""
     vendor.answers = [echo]
     file = tmp_path / "said.txt"
     file.write_text("\n".join(SAID))
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_BASE_URL", f"{vendor.url}/v1")
     monkeypatch.setenv("DIARYNOTES_HOME", str(tmp_path))
+    return file
 
+
+def test_the_command_line_writes_with_it(vendor: Any, file: Path) -> None:
     result = CliRunner().invoke(main, ["write", str(file), "--writer", "openai", "--day", "2026-11-21", "--json"])
 
     assert result.exit_code == 0, result.output
@@ -151,3 +156,30 @@ def test_the_command_line_writes_with_it(vendor: Any, tmp_path: Path, monkeypatc
     assert note["writer"] == "openai"
     assert vendor.seen[0].headers["authorization"] == f"Bearer {KEY}"
     assert KEY not in result.output
+
+
+def test_the_command_line_goes_before_an_owners_own_settings(vendor: Any, file: Path, tmp_path: Path) -> None:
+    (tmp_path / "diarynotes.toml").write_text('[owners.me]\nwriters = "extractive"\nprompt_style = "todo"\n')
+    asked = ["write", str(file), "--writer", "openai", "--prompt-style", "meeting", "--json"]
+    result = CliRunner().invoke(main, asked)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["writer"] == "openai"
+    assert "meeting" in vendor.seen[0].body["messages"][0]["content"]
+
+
+def test_a_transcript_in_a_place_that_must_stay_here_is_sent_to_nobody(vendor: Any, file: Path, tmp_path: Path) -> None:
+    (tmp_path / "diarynotes.toml").write_text(f'local_only = ["{tmp_path}"]\n')
+    result = CliRunner().invoke(main, ["write", str(file), "--writer", "openai", "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["writer"] == "extractive"
+    assert vendor.seen == []
+
+
+def test_a_person_may_see_what_another_machine_would(vendor: Any, file: Path) -> None:
+    asked = ["write", str(file), "--writer", "extractive", "--masked"]
+    shown = json.loads(CliRunner().invoke(main, [*asked, "--json"]).output)["masked_text"]
+    assert len(shown) == len(SAID)
+    assert "Anna" not in str(shown)
+    assert "[PERSON_1]" in shown[0]
+    assert "[PERSON_1]" in CliRunner().invoke(main, asked).output
+    assert vendor.seen == []

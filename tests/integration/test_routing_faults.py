@@ -21,7 +21,7 @@ import pytest
 from anthropic.types import Message
 from openai.types.chat import ChatCompletion
 
-from diarynotes.calls import ANSWERED, Breaker, LedgerLine
+from diarynotes.calls import ANSWERED, Breaker, Budgets, LedgerLine
 from diarynotes.cost import price
 from diarynotes.diary import Exchange, Writer, open_writer, write_note
 from diarynotes.errors import WriterFailed
@@ -169,13 +169,22 @@ def _check_costs(case: Case, fault: Fault) -> None:
 
 def _check_breakers(case: Case, fault: Fault) -> None:
     if fault.cools is None:
-        assert case.breakers == []
+        assert not any(breaker.open_until for breaker in case.breakers)
         return
     scope, seconds = fault.cools
     (line, *_), (breaker,) = case.lines, case.breakers
     assert breaker.key == (case.wire.name if scope == "writer" else f"{case.wire.name}:{line.call.model}")
     assert breaker.open_until == case.now + timedelta(seconds=seconds)
     assert breaker.reason == fault.kind
+
+
+def test_a_small_budget_lets_small_memos_be_written(street: Street, writer_of: Callable[..., Writer]) -> None:
+    """What a memo may cost at most is set aside, not what the longest note would cost."""
+    well = Fault("well", lambda wire: [wire.behave], None, (ANSWERED,), "what it tells")
+    street.answer("openai", well)
+    exchange = Exchange(MemoryDesk(), price, "me", "r", Budgets(day_usd=Decimal("0.10")))
+    fresh = writer_of("openai", 29.0)
+    assert write_note(SPOKEN, day=DAY, writers=[fresh], exchange=exchange).writer == "openai"
 
 
 PRIVATE = ("tomato", "soil", KEY)

@@ -108,3 +108,14 @@ def test_what_is_not_of_low_priority_has_a_call_of_its_own(shop: Workshop, vendo
     stored = write_all(shop, "normal")
     assert len(vendor.seen) == len(stored) == 3
     assert {line.call.recording_id for line in shop.store.ledger()} == {entry.recording.id for entry in stored}
+
+
+def test_what_nobody_foresaw_of_a_shared_call_leaves_each_to_be_written_alone(
+    shop: Workshop, vendor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ValueError("diary words")
+
+    monkeypatch.setattr(stages, "write_together", broken)
+    assert [entry.note.writer for entry in write_all(shop, "low")] == ["openai"] * 3
+    assert len(vendor.seen) == 3

@@ -13,13 +13,14 @@ import pytest
 from diarynotes import observe
 from diarynotes.buckets import list_objects
 from diarynotes.errors import EngineFailed
-from diarynotes.models import WindowText
+from diarynotes.models import Segment, Transcript, WindowText
 from diarynotes.settings import load_settings
 from diarynotes.store.embedded import stop_embedded
 from diarynotes.testing import ScriptedEngine
 from flows import stages, writing
 from flows.transcription import transcribe_claimed
 from flows.workshop import Wishes, Workshop, open_workshop
+from flows.writers import Writers
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "voice-notes"
 WISHES = Wishes(engine="scripted", model="", language="", writers=("extractive",))
@@ -197,3 +198,24 @@ def test_two_owners_of_one_file_have_a_recording_each(shop: Workshop, note: Path
     theirs = stages.register_objects(shop, objects, owner="ben", priority="normal")
     assert ours.ids != theirs.ids
     assert shop.store.jobs.count() == {"received": 2}
+
+
+def test_a_recording_that_was_found_in_a_private_place_too_stays_here(
+    shop: Workshop, note: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "private" / "copy.wav"
+    copy.parent.mkdir()
+    copy.write_bytes(note.read_bytes())
+    (recording_id,) = register(shop, note)
+    assert register(shop, copy) == (recording_id,)
+    recording = shop.store.recordings([recording_id])[recording_id]
+    assert shop.store.sources(recording_id) == (str(note), str(copy))
+    said = Transcript("t", recording_id, "e", "m", "en", (Segment(0.0, 1.0, "It rained."),), 1.0)
+    wishes = replace(WISHES, writers=("openai",))
+    settings = replace(shop.settings, openai_api_key="k")
+    for local_only, writers in (((), ["openai", "extractive"]), (("private",), ["extractive"])):
+        shop.settings = replace(settings, local_only=local_only)
+        shop.writers = Writers(shop.settings)
+        planned = writing.plan_work(shop, recording, said, wishes)
+        assert [writer.name for writer in planned.chain] == writers
+        shop.writers.close()

@@ -117,9 +117,22 @@ def _no_model(wire: Wire) -> list[Reply]:
     return [wire.refuse(*told[wire.name])]
 
 
+def _refused(wire: Wire) -> list[Reply]:
+    return [wire.refuse(400, "The request could not be processed.")]
+
+
+def _filtered(wire: Wire) -> list[Reply]:
+    return [wire.refuse(400, "Output blocked by content filtering policy")]
+
+
 def _halved(kind: WriterFailure) -> tuple[str, ...]:
     """Asked for the half, the quarter and the eighth of the speech too."""
     return (kind,) * 4
+
+
+def _at_length(kind: WriterFailure) -> tuple[str, ...]:
+    """Asked again with all the room there is, then in halves."""
+    return (kind, *_halved(kind))
 
 
 def _thrice(kind: WriterFailure) -> tuple[str, ...]:
@@ -170,16 +183,18 @@ FAULTS: tuple[Fault, ...] = (
     Fault("401", _always(401), "auth", ("auth",), "nothing", (), ("writer", 900.0)),
     Fault("402, or another word for no money", _used_up, "quota", ("quota",), "nothing", (), ("writer", 3600.0)),
     Fault("404, no such model", _no_model, "misconfigured", ("misconfigured",), "nothing", (), ("model", 900.0)),
+    Fault("400, for no known reason", _refused, "bad_request", ("bad_request",), "nothing"),
+    Fault("409", _always(409), "unavailable", _thrice("unavailable"), "nothing", _PATIENT, _WRITER),
     Fault("too long for the model", _too_long, "context_too_long", _halved("context_too_long"), "nothing"),
     Fault("connection refused", None, "unavailable", _thrice("unavailable"), "nothing", _PATIENT, _WRITER),
     Fault("slow body", _slow, "timeout", _thrice("timeout"), "unknown", _PATIENT, _MODEL),
     Fault("cut body", _cut, "broken_off", _thrice("broken_off"), "unknown", _PATIENT, _WRITER),
-    Fault("200, a page", _page(200), "bad_output", ("bad_output",), "unknown"),
+    Fault("200, a page", _page(200), "broken_off", _thrice("broken_off"), "unknown", _PATIENT, _WRITER),
     Fault("broken JSON", _says(_BROKEN_NOTE), "bad_output", (ANSWERED, ANSWERED), "what it tells"),
     Fault("broken JSON once", _then_well(_says(_BROKEN_NOTE)), None, (ANSWERED, ANSWERED), "what it tells"),
     Fault("JSON of another shape", _says(_OTHER_SHAPE), "bad_output", (ANSWERED, ANSWERED), "what it tells"),
     Fault("JSON of another shape once", _then_well(_says(_OTHER_SHAPE)), None, (ANSWERED, ANSWERED), "what it tells"),
-    Fault("cut by length", _says("{", "length", "max_tokens"), "bad_output", _halved("bad_output"), "what it tells"),
+    Fault("cut by length", _says("{", "length", "max_tokens"), "bad_output", _at_length("bad_output"), "what it tells"),
     Fault(
         "cut by the window",
         _says("{", "model_length", "model_context_window_exceeded"),
@@ -189,6 +204,7 @@ FAULTS: tuple[Fault, ...] = (
         vendors=("anthropic", "mistral"),
     ),
     Fault("refusal", _refuses, "refusal", ("refusal",), "what it tells"),
+    Fault("answer blocked by a filter", _filtered, "refusal", ("refusal",), "nothing", vendors=("anthropic",)),
     Fault("empty answer", _says(""), "bad_output", (ANSWERED, ANSWERED), "what it tells"),
     Fault("empty answer once", _then_well(_says("")), None, (ANSWERED, ANSWERED), "what it tells"),
 )
@@ -201,7 +217,7 @@ _HEAD = (
 
 _CALLS = {
     (ANSWERED, ANSWERED): "2: the answer goes back once",
-    _halved("bad_output"): "4: in halves, three times over",
+    _at_length("bad_output"): "5: with more room, then in halves, three times over",
     _halved("context_too_long"): "4: in halves, three times over",
 }
 

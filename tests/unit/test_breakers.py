@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from typing import cast
 
 import pytest
 
@@ -19,7 +20,7 @@ from diarynotes.diary.exchange import Exchange
 from diarynotes.diary.language_model import Reply
 from diarynotes.diary.prompt import Message
 from diarynotes.diary.remedies import REMEDIES
-from diarynotes.errors import WriterFailed
+from diarynotes.errors import WriterFailed, WriterFailure
 from diarynotes.models import Cost, Usage
 from diarynotes.store.breakers import name_breakers
 from diarynotes.testing import MemoryDesk
@@ -31,6 +32,7 @@ class Rules:
 
     failures: Counter[str] = field(default_factory=Counter)
     until: dict[str, datetime] = field(default_factory=dict)
+    reasons: dict[str, WriterFailure] = field(default_factory=dict)
     deeds: Counter[str] = field(default_factory=Counter)
 
     def allow(self, keys: Sequence[str], now: datetime) -> bool:
@@ -44,7 +46,10 @@ class Rules:
         elif fault is not None:
             key = keys[0] if fault.scope == "writer" else keys[1]
             self.failures[key] += 1
-            probe, third = key in self.until, self.failures[key] >= 3
+            third = self.failures[key] >= 3
+            lasting = self.failures[key] > 3 or not REMEDIES[self.reasons.get(key, "auth")].retryable
+            probe = key in self.until and lasting  # after a mere pause nobody is one
+            self.reasons[key] = cast(WriterFailure, outcome)
             if probe or third or fault.at_once:
                 patient = fault.at_once and not third
                 seconds = fault.cool_down_s if patient else max(30.0, fault.cool_down_s)
@@ -90,7 +95,7 @@ def test_breakers_keep_their_rules_call_by_call(seed: int) -> None:
             return Reply("{}", Usage("cloud", model, 1, 1))
         raise WriterFailed("w", "why", rng.choice(kinds), rng.choice([None, None, 3.0, 20.0, 90.0]))
 
-    for _ in range(800):
+    for _ in range(2_000):
         desk.pass_time(rng.expovariate(1 / 20) if rng.random() < 0.97 else 1000)
         writer, model = rng.choice("ab"), rng.choice(("large", "small"))
         caller = exchange.connect(writer, local=False)

@@ -216,13 +216,13 @@ def test_a_language_model_is_told_that_it_writes_a_day_whatever_style_its_owner_
     body = [{"text": "I planted twelve tomatoes with Anna.", "segments": [1]}]
     answer = {"body": body, "title": "A day", "summary": "", "mood": {"label": "neutral", "score": 0}}
 
-    def ask(messages: tuple[Message, ...], _shape: object) -> Reply:
+    def ask(messages: tuple[Message, ...], _shape: object, _tokens: int) -> Reply:
         asked.extend(messages)
         return Reply(json.dumps(answer), Usage("fake", "fake"))
 
     class Model(ScriptedWriter):
         def write(self, transcript: Transcript, *, day: date, caller: object = None) -> Draft:
-            line = Line(DirectCaller(), ask, provider="fake", model="fake", output_tokens=1000)
+            line = Line(DirectCaller(), ask, provider="fake", model="fake")
             limits = Limits.of(32_000)
             return write_draft(line.ask, transcript, writer="fake", day=day, limits=limits, paid=line, prompt="meeting")
 

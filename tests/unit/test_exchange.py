@@ -134,10 +134,56 @@ def test_who_asks_for_a_long_wait_is_left_alone_by_all_for_that_long(asked_s: fl
     office = Office()
     error = office.fail(failed("rate_limit", asked_s))
     assert (error.kind, office.waits) == ("rate_limit", [])
-    office.wait(asked_s - 0.05)
     assert office.fail(REPLY).kind == "cooling_down"
-    office.wait(0.1)
+    assert office.waits == []
+    office.wait(asked_s)
     assert office.call(REPLY) == REPLY
+
+
+def test_a_short_pause_that_a_service_asked_for_is_kept_by_all() -> None:
+    office = Office()
+    patient = office.exchange
+    office.exchange = replace(patient, sleep=lambda _: True)
+    office.fail(failed("rate_limit", 4.0))
+    office.exchange = patient
+    office.call(REPLY)
+    (waited,) = office.waits
+    assert 4 <= waited <= 5
+
+
+def test_after_a_pause_nobody_has_to_wait_for_a_probe() -> None:
+    office = Office()
+
+    def ask() -> Reply:
+        return office.call(REPLY)
+
+    office.fail(failed("rate_limit", 12.0))
+    office.wait(12.0)
+    office.exchange.connect("writer", local=False).call(QUESTION, ask)
+    assert office.waits == [12.0]
+
+
+def test_who_comes_while_a_probe_is_under_way_waits_a_moment_for_it() -> None:
+    office = Office()
+
+    def probe() -> Reply:
+        assert office.fail(REPLY).kind == "cooling_down"
+        return REPLY
+
+    for _ in range(3):
+        office.fail(failed("bad_request"))
+    office.wait(300)
+    office.waits.clear()
+    office.exchange.connect("writer", local=False).call(QUESTION, probe)
+    assert len(office.waits) >= 5
+    assert sum(office.waits) <= LONGEST_WAIT_S + JITTER_S
+
+
+def test_who_wants_out_is_not_kept_waiting_and_asks_no_more() -> None:
+    office = Office()
+    office.exchange = replace(office.exchange, sleep=lambda seconds: True)
+    assert "called off" in office.fail(failed("overload")).why
+    assert len(office.lines) == 1
 
 
 @pytest.mark.parametrize("kind", [kind for kind, remedy in REMEDIES.items() if remedy.retryable])
@@ -158,7 +204,20 @@ def test_what_no_retry_mends_is_tried_once(kind: WriterFailure) -> None:
     remedy = REMEDIES[kind]
     opened = [(each.key, each.open_until) for each in office.desk.breakers()]
     key = "writer" if remedy.scope == "writer" else "writer:large"
-    assert opened == ([(key, office.now + timedelta(seconds=remedy.cool_down_s))] if remedy.scope else [])
+    open_until = office.now + timedelta(seconds=remedy.cool_down_s) if remedy.at_once else None
+    assert opened == ([(key, open_until)] if remedy.scope else [])
+
+
+def test_three_requests_in_a_row_that_are_refused_open_the_breaker() -> None:
+    office = Office()
+    kinds = [office.fail(failed("bad_request")).kind for _ in range(4)]
+    assert kinds == ["bad_request"] * 3 + ["cooling_down"]
+
+
+def test_a_long_answer_that_takes_too_long_is_not_asked_for_again_as_it_was() -> None:
+    office = Office()
+    assert office.fail(failed("timeout"), question=replace(QUESTION, output_tokens=4_001)).kind == "timeout"
+    assert (office.waits, len(office.lines)) == ([], 1)
 
 
 def test_the_tries_end_with_the_first_answer() -> None:
@@ -184,6 +243,12 @@ def test_what_does_not_fit_the_budget_is_not_asked() -> None:
     office = Office(budgets=Budgets(day_usd=Decimal("0.01")))
     error = office.fail(AssertionError("asked"))
     assert (error.kind, error.usage, office.lines) == ("over_budget", (), [])
+
+
+def test_a_budget_of_nothing_lets_free_writers_alone_write() -> None:
+    office = Office(budgets=Budgets(owner_day_usd=Decimal(0)))
+    assert office.fail(AssertionError("asked")).kind == "over_budget"
+    office.call(Reply("{}", Usage("local", "large", 1, 1)), question=replace(QUESTION, provider="local"), local=True)
 
 
 def test_a_free_writer_needs_no_budget() -> None:
@@ -238,7 +303,9 @@ def test_what_may_have_been_billed_is_unknown(kind: WriterFailure) -> None:
     assert office.desk.spent("me", "day") == sum(line.reserved_usd or 0 for line in office.lines)
 
 
-@pytest.mark.parametrize("kind", ["rate_limit", "overload", "unavailable", "quota", "auth", "misconfigured", "refusal"])
+@pytest.mark.parametrize(
+    "kind", ["rate_limit", "overload", "unavailable", "quota", "auth", "misconfigured", "bad_request", "refusal"]
+)
 def test_who_was_turned_away_pays_nothing(kind: WriterFailure) -> None:
     office = Office()
     office.fail(failed(kind))
@@ -291,7 +358,7 @@ def draft_note(office: Office, *outcomes: Reply | BaseException, sentences: int 
     replies = play(*outcomes)
     exchange = replace(office.exchange, billed=set(), **changed)
     caller = exchange.connect("writer", local=False)
-    line = Line(caller, lambda *_: replies(), provider="cloud", model="large", output_tokens=800)
+    line = Line(caller, lambda *_: replies(), provider="cloud", model="large")
     segments = tuple(Segment(float(number), number + 1.0, WORDS) for number in range(sentences))
     spoken = Transcript("t", "r", "file", "", "en", segments, 1.0)
     day = office.now.date()

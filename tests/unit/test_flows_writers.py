@@ -91,6 +91,56 @@ def test_a_place_may_forbid_the_cloud(tmp_path: Path) -> None:
     assert may_leave(replace(RECORDING, uri="/home/me/public/a.wav"), own)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "kept"),
+    [
+        ("~/private/*", True),
+        ("~/private", True),
+        ("~/private/", True),
+        ("private", True),
+        ("private/*", True),
+        ("./private", True),
+        ("/home/me/private", True),
+        ("/home/me/private/", True),
+        ("file:///home/me/private", True),
+        ("*/private/*", True),
+        ("/home/*/private", True),
+        ("*.wav", True),
+        ("private/a.wav", True),
+        ("priv", False),
+        ("/private", False),
+        ("/home/me/private/a", False),
+        ("vate", False),
+        ("~/other", False),
+    ],
+)
+@pytest.mark.parametrize("uri", ["/home/me/private/a.wav", "file:///home/me/private/a.wav"])
+def test_a_place_is_a_folder_with_all_below_or_a_pattern(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, pattern: str, kept: bool
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert may_leave(replace(RECORDING, uri=uri), settings(tmp_path, local_only=(pattern,))) is not kept
+
+
+def test_a_place_may_be_in_a_bucket(tmp_path: Path) -> None:
+    found = replace(RECORDING, uri="s3://memos/me/private/a.wav")
+    for pattern in ("s3://memos/me/private", "s3://memos/*/private/", "private", "me/private/*"):
+        assert not may_leave(found, settings(tmp_path, local_only=(pattern,)))
+    assert may_leave(found, settings(tmp_path, local_only=("s3://other/me/private", "/me/private")))
+
+
+def test_one_of_several_places_may_forbid_the_cloud(tmp_path: Path, opened: Any) -> None:
+    writers, public = opened(settings(tmp_path, local_only=("private",))), replace(RECORDING, uri="/in/a.wav")
+    assert names(writers.chain("me", recording=public, places=[public.uri])) == WHOLE
+    assert names(writers.chain("me", recording=public, places=[public.uri, RECORDING.uri])) == [WHOLE[4], WHOLE[5]]
+
+
+@pytest.mark.parametrize("pattern", ["", " ", "~nobody-of-this-name/x", "../private"])
+def test_a_place_that_cannot_be_is_told_at_once(tmp_path: Path, opened: Any, pattern: str) -> None:
+    with pytest.raises(BadSettings, match="local_only"):
+        opened(settings(tmp_path, local_only=(pattern,))).check([])
+
+
 def test_what_is_named_but_forbidden_is_told_at_once(tmp_path: Path, opened: Any) -> None:
     writers = opened(settings(tmp_path, cloud=False))
     with pytest.raises(BadSettings, match="cloud is off"):
@@ -106,9 +156,50 @@ def test_an_address_of_ones_own_does_not_make_a_vendor_local(tmp_path: Path, ope
     assert (first.local, first.provider) == (False, "openai")
 
 
+HOSTS = ["http://ollama:11434/v1", "http://vllm.default.svc:8000/v1", "http://nas.local/v1", "http://100.64.0.7/v1"]
+
+
+@pytest.mark.parametrize("url", HOSTS)
+def test_a_server_of_the_house_may_have_a_name(tmp_path: Path, opened: Any, url: str) -> None:
+    with pytest.raises(BadSettings, match="server_local"):
+        opened(settings(tmp_path, server_base_url=url)).check(["server"])
+    (first, _) = opened(settings(tmp_path, server_base_url=url, server_local=True)).chain("me", wished=["server"])
+    assert (first.local, first.provider) == (True, "local")
+
+
+def test_a_server_elsewhere_is_not_local_for_its_protocol(tmp_path: Path, opened: Any) -> None:
+    own = settings(tmp_path, server_base_url="https://models.example.com/v1")
+    assert not opened(own).chain("me", wished=["server"])[0].local
+
+
+def test_a_model_that_ollama_hands_on_is_cloud(tmp_path: Path, opened: Any) -> None:
+    own = settings(tmp_path, cloud=False, server_model="gpt-oss:120b-cloud", server_local=True)
+    assert names(opened(own).chain("me")) == [WHOLE[5]]
+    with pytest.raises(BadSettings, match="cloud is off"):
+        opened(own).check(["server"])
+
+
 @pytest.mark.parametrize(
     ("name", "said"), [("opnai", "no writer"), ("extractive:x", "no models"), ("mistral", "a key")]
 )
 def test_a_chain_that_cannot_work_is_told_at_once(tmp_path: Path, opened: Any, name: str, said: str) -> None:
     with pytest.raises(BadSettings, match=said):
         opened(settings(tmp_path)).check([name])
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"writers": ("opnai",)}, "no writer"),
+        ({"writers_low": ("mistral",)}, "a key"),
+        ({"writers_urgent": ("openai",), "cloud": False}, "cloud is off"),
+        ({"local_only": ("",)}, "local_only"),
+    ],
+)
+def test_a_mistake_for_one_owner_is_told_at_once(tmp_path: Path, opened: Any, table: Any, said: str) -> None:
+    with pytest.raises(BadSettings, match=said):
+        opened(settings(tmp_path, owners={"anna": table})).check([])
+
+
+def test_an_owner_without_the_cloud_need_not_name_others_than_everybody(tmp_path: Path, opened: Any) -> None:
+    opened(settings(tmp_path, writers=("openai",), owners={"anna": {"cloud": False}})).check([])

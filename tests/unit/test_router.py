@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from diarynotes.diary import router
 from diarynotes.diary.caller import Caller, DirectCaller
 from diarynotes.diary.remedies import failure
-from diarynotes.diary.router import Private, ask_writers
-from diarynotes.errors import BadSettings, WriterFailed, WriterFailure
+from diarynotes.diary.router import Answer, Private, ask_in_turn, ask_writers
+from diarynotes.errors import BadSettings, StorageFailed, WriterFailed, WriterFailure
 from diarynotes.models import Draft, Mood, Segment, Sentence, Transcript, Usage
 
 DAY = date(2026, 11, 21)
@@ -81,6 +82,53 @@ def test_where_all_fail_the_last_failure_is_raised() -> None:
     with pytest.raises(WriterFailed) as caught:
         ask(Copyist("a", fails="auth"), Copyist("b", fails="refusal"))
     assert (caught.value.writer, caught.value.kind) == ("b", "refusal")
+
+
+class Broken(Copyist):
+    """A writer around which something breaks that nobody foresaw."""
+
+    def write(self, transcript: Transcript, *, day: date, caller: Caller | None = None) -> Draft:
+        raise KeyError(SAID)
+
+
+def test_what_nobody_foresaw_is_a_failure_of_the_writer_and_tells_its_type_alone() -> None:
+    answer = ask(Broken("broken"), Copyist("next"))
+    assert (answer.writer.name, answer.degraded) == ("next", True)
+    assert "KeyError" in answer.findings[0].message
+    assert "Zaphod" not in answer.findings[0].message
+    with pytest.raises(WriterFailed) as caught:
+        ask(Broken("broken"))
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_an_answer_of_which_no_note_can_be_made_is_paid_for_and_the_next_one_is_asked() -> None:
+    def finish(answer: Answer) -> Answer:
+        if answer.writer.name == "odd":
+            raise RecursionError
+        return answer
+
+    writers = (Copyist("odd"), Copyist("next"))
+    answer = ask_in_turn(writers, SPOKEN, day=DAY, private=PRIVATE, finish=finish)
+    assert (answer.writer.name, answer.draft.usage) == ("next", (USED, USED))
+
+
+def test_a_mask_that_breaks_leaves_the_writers_that_need_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ValueError(SAID)
+
+    monkeypatch.setattr(router, "mask_transcript", broken)
+    cloud, own = Copyist("cloud"), Copyist("own", local=True)
+    assert ask(cloud, own).writer is own
+    assert cloud.seen == []
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), BadSettings("x", "y"), StorageFailed("x", "y")])
+def test_what_stops_everything_is_no_failure_of_a_writer(stop: BaseException) -> None:
+    def finish(_: Answer) -> Answer:
+        raise stop
+
+    with pytest.raises(type(stop)):
+        ask_in_turn([Copyist("a"), Copyist("b")], SPOKEN, day=DAY, private=PRIVATE, finish=finish)
 
 
 def test_an_empty_chain_is_a_mistake_of_the_settings() -> None:

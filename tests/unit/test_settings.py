@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from diarynotes.calls import Budgets
+from diarynotes.diary.prompt_choice import STYLES
 from diarynotes.errors import BadSettings, StorageFailed
-from diarynotes.settings import load_settings, make_home
+from diarynotes.settings import PROMPT_STYLES, load_settings, make_home
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +52,13 @@ def test_lists_in_the_environment_are_separated_by_commas(tmp_path: Path) -> Non
         ({"DIARYNOTES_FETCH_MODELS": "perhaps"}, "fetch_models"),
         ({"DIARYNOTES_DAY_START": "dawn"}, "day_start"),
         ({"DIARYNOTES_TIMEZONE": "Mars/Olympus"}, "timezone"),
+        ({"DIARYNOTES_PROMPT_STYLE": "metting"}, "prompt_style"),
+        ({"DIARYNOTES_SHARE_CALLS": "perhaps"}, "share_calls"),
+        ({"DIARYNOTES_BUDGET_DAY_USD": "nan"}, "budget_day_usd"),
+        ({"DIARYNOTES_BUDGET_MONTH_USD": "inf"}, "budget_month_usd"),
+        ({"DIARYNOTES_OWNER_BUDGET_DAY_USD": "-1"}, "owner_budget_day_usd"),
+        ({"DIARYNOTES_OWNER_BUDGET_MONTH_USD": "much"}, "owner_budget_month_usd"),
+        ({"DIARYNOTES_OWNERS": '{"anna": {"prompt_style": "metting"}}'}, "prompt_style"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(tmp_path: Path, environment: dict[str, str], named: str) -> None:
@@ -61,6 +69,30 @@ def test_a_value_that_does_not_fit_is_named(tmp_path: Path, environment: dict[st
 def test_switches_are_read_as_people_write_them(tmp_path: Path) -> None:
     assert load_settings({"DIARYNOTES_FETCH_MODELS": "no"}, home=tmp_path).fetch_models is False
     assert load_settings({"DIARYNOTES_FETCH_MODELS": "True"}, home=tmp_path).fetch_models is True
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("yes", "on"), ("true", "on"), ("off", "off"), ("no", "off"), ("low", "low"), ("ON", "on")]
+)
+def test_sharing_is_switched_as_people_write_it(tmp_path: Path, said: str, meant: str) -> None:
+    assert load_settings({"DIARYNOTES_SHARE_CALLS": said}, home=tmp_path).share_calls == meant
+
+
+def test_a_budget_of_nothing_is_not_a_budget_without_end(tmp_path: Path) -> None:
+    assert load_settings({}, home=tmp_path).budgets == Budgets()
+    environment = {
+        "DIARYNOTES_BUDGET_DAY_USD": "0",
+        "DIARYNOTES_OWNER_BUDGET_DAY_USD": "1",
+        "DIARYNOTES_OWNERS": '{"anna": {"owner_budget_day_usd": 0}, "ben": {"owner_budget_day_usd": "none"}}',
+    }
+    settings = load_settings(environment, home=tmp_path)
+    assert settings.budgets == Budgets(Decimal(0), None, Decimal(1), None)
+    assert settings.of("anna").budgets.owner_day_usd == 0
+    assert settings.of("ben").budgets.owner_day_usd is None
+
+
+def test_the_styles_are_those_of_the_prompts() -> None:
+    assert ("auto", *STYLES) == PROMPT_STYLES
 
 
 def test_an_unknown_key_in_the_file_is_named(tmp_path: Path) -> None:
@@ -90,6 +122,12 @@ def test_the_zone_is_an_iana_zone(tmp_path: Path) -> None:
 def test_a_key_makes_a_writer_that_could_be_asked(tmp_path: Path) -> None:
     settings = load_settings({"OPENAI_API_KEY": "k", "DIARYNOTES_LLAMA_MODEL": "small.gguf"}, home=tmp_path)
     assert settings.writer_models == {"openai": ("gpt-5.4", "gpt-5.4-mini"), "llama_cpp": ("small.gguf",)}
+
+
+def test_only_vendors_are_reached_through_a_proxy(tmp_path: Path) -> None:
+    options = load_settings({"DIARYNOTES_WRITER_PROXY": "http://proxy:3128"}, home=tmp_path).writer_options
+    proxies = {name: given.get("proxy") for name, given in options.items()}
+    assert {name for name, proxy in proxies.items() if proxy} == {"openai", "anthropic", "mistral"}
 
 
 def test_an_owner_has_settings_of_their_own(tmp_path: Path) -> None:

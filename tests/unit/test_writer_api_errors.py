@@ -52,10 +52,27 @@ def test_a_date_without_the_servers_own_counts_from_now() -> None:
         (500, "exceed_context_size_error", "context_too_long"),
         (503, "insufficient_quota", "overload"),
         (401, "context window", "auth"),
+        (400, '{"error": {"type": "invalid_request_error", "message": "Output blocked by content filtering policy"}}',
+         "refusal"),
+        (403, '{"error": {"code": 403, "message": "Your chosen model requires moderation and your input was flagged"}}',
+         "refusal"),
+        (400, '{"error": "input length exceeds context length"}', "context_too_long"),
+        (400, '{"error": "the input length exceeds the context length"}', "context_too_long"),
+        (400, "The prompt (length 5000) is longer than the model's context length of 4096", "context_too_long"),
+        (400, "The decoder prompt (length 5000) is longer than the maximum model length of 4096", "context_too_long"),
+        (400, '{"error": {"metadata": {"raw": "This endpoint\'s maximum context length is 9"}}}', "context_too_long"),
+        (400, '{"message": "Invalid model: nobody", "code": "1500"}', "misconfigured"),
+        (409, "", "unavailable"),
+        (425, "", "unavailable"),
+        (400, "", "bad_request"),
+        (422, '{"detail": [{"loc": ["body", "messages"], "msg": "no", "input": "our content policy"}]}', "bad_request"),
+        (403, '{"error": {"code": 403, "metadata": {"flagged_input": "moderation"}}}', "auth"),
+        (400, '{"error": {"message": "' + "x" * 1_000 + ' context window"}}', "bad_request"),
+        (400, "[" * 5_000, "bad_request"),
         (418, "", "misconfigured"),
         (307, "", "misconfigured"),
         (599, "", "unavailable"),
     ],
-)
+)  # fmt: skip
 def test_statuses_and_words_are_sorted(status: int, text: str, kind: WriterFailure) -> None:
     assert sort_status(status, text) == kind

@@ -32,7 +32,7 @@ class Model:
     def __init__(self, fails_at: int | None = None) -> None:
         self.fails_at, self.calls = fails_at, 0
 
-    def __call__(self, messages: Sequence[Message], shape: Shape) -> Reply:
+    def __call__(self, messages: Sequence[Message], shape: Shape, tokens: int = 0) -> Reply:
         self.calls += 1
         if self.fails_at is not None and self.calls >= self.fails_at:
             raise WriterFailed("w", "why", "overload")
@@ -46,7 +46,7 @@ class Model:
 
 
 def write(model: Callable[..., Reply], count: int, caller: DirectCaller | None = None, limits: Limits = SMALL) -> Draft:
-    line = Line(caller or DirectCaller(), model, provider="p", model="m", output_tokens=limits.output_tokens)
+    line = Line(caller or DirectCaller(), model, provider="p", model="m")
     return write_draft(line.ask, transcript(count), writer="w", day=DAY, limits=limits, paid=line)
 
 
@@ -77,7 +77,7 @@ def test_an_answer_that_was_cut_is_not_paid_for_again() -> None:
     """Whoever comes back after the first half goes to the second at once."""
     fails, calls = [True], list[int]()
 
-    def narrow(messages: Sequence[Message], shape: Shape) -> Reply:
+    def narrow(messages: Sequence[Message], shape: Shape, tokens: int = 0) -> Reply:
         lines = messages[1].text.count(" | ")
         calls.append(lines)
         if lines > 5:
@@ -95,6 +95,62 @@ def test_an_answer_that_was_cut_is_not_paid_for_again() -> None:
     assert paid._kept == {}
 
 
+def test_an_answer_gets_the_room_that_its_speech_lets_expect() -> None:
+    asked: list[int] = []
+
+    def model(messages: Sequence[Message], shape: Shape, tokens: int) -> Reply:
+        asked.append(tokens)
+        return Model()(messages, shape)
+
+    for count in (1, 50, 1_000):
+        write(model, count, limits=Limits.of(128_000))
+    assert 1_000 < asked[0] < 1_100
+    assert 2_000 < asked[1] < 5_000
+    assert asked[2] == 8_192
+
+
+def test_an_answer_that_is_cut_off_is_asked_for_with_all_the_room_there_is() -> None:
+    asked: list[int] = []
+
+    def wordy(messages: Sequence[Message], shape: Shape, tokens: int) -> Reply:
+        asked.append(tokens)
+        if tokens < 8_192:
+            raise AnswerCut("w", "why", "bad_output", usage=(Usage("p", "m", 10, tokens),))
+        return Model()(messages, shape)
+
+    draft = write(wordy, 5, limits=Limits.of(128_000))
+    assert len(draft.body) == 5
+    assert asked[1:] == [8_192]
+    assert [usage.output_tokens for usage in draft.usage] == [asked[0], 5]
+
+
+def test_a_long_part_that_takes_too_long_is_asked_for_in_halves() -> None:
+    asked: list[int] = []
+
+    def slow(messages: Sequence[Message], shape: Shape, tokens: int) -> Reply:
+        asked.append(tokens)
+        if tokens > 6_000:
+            raise WriterFailed("w", "why", "timeout")
+        return Model()(messages, shape)
+
+    paid = DirectCaller()
+    draft = write(slow, 200, paid, limits=Limits.of(128_000))
+    assert len(draft.body) == 200
+    assert [tokens > 6_000 for tokens in asked] == [True, False, False, False]  # the whole, its halves, the heading
+
+
+def test_a_short_one_is_not_divided_for_that() -> None:
+    model = Model()
+
+    def slow(messages: Sequence[Message], shape: Shape, tokens: int) -> Reply:
+        model.calls += 1
+        raise WriterFailed("w", "why", "timeout")
+
+    with pytest.raises(WriterFailed):
+        write(slow, 20, limits=Limits.of(128_000))
+    assert model.calls == 1
+
+
 def test_only_so_many_parts_are_remembered() -> None:
     paid = DirectCaller()
     asked = [Question("p", "m", (Message("user", str(n)),), 100) for n in range(600)]
@@ -107,7 +163,7 @@ def test_only_so_many_parts_are_remembered() -> None:
 def test_a_model_that_takes_nothing_is_asked_a_bounded_number_of_times() -> None:
     calls = 0
 
-    def full(messages: Sequence[Message], shape: Shape) -> Reply:
+    def full(messages: Sequence[Message], shape: Shape, tokens: int = 0) -> Reply:
         nonlocal calls
         calls += 1
         raise WriterFailed("w", "why", "context_too_long")
@@ -123,7 +179,7 @@ def test_an_answer_without_a_body_goes_back_and_is_then_taken() -> None:
     empty = NoteShape(body=[], title="Nothing", summary="", mood=MOOD).model_dump_json()
     asked: list[Sequence[Message]] = []
 
-    def model(messages: Sequence[Message], shape: Shape) -> Reply:
+    def model(messages: Sequence[Message], shape: Shape, tokens: int = 0) -> Reply:
         asked.append(messages)
         return Reply(empty, Usage("p", "m", 1, 1))
 

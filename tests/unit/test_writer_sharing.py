@@ -42,13 +42,13 @@ class Model:
     def __init__(self, answer: Any) -> None:
         self.answer, self.asked = answer, list[Sequence[Message]]()
 
-    def __call__(self, messages: Sequence[Message], shape: Shape) -> Reply:
+    def __call__(self, messages: Sequence[Message], shape: Shape, tokens: int) -> Reply:
         self.asked.append(messages)
         return Reply(json.dumps(self.answer), Usage("p", "m", 1_001, 300, cached_tokens=7))
 
 
 def write(model: Model, memos: Sequence[Memo] = MEMOS, caller: DirectCaller | None = None) -> list[Draft | None]:
-    line = Line(caller or DirectCaller(), model, provider="p", model="m", output_tokens=LIMITS.output_tokens)
+    line = Line(caller or DirectCaller(), model, provider="p", model="m")
     return write_drafts(line.ask, join_memos(memos), memos, limits=LIMITS, paid=line)
 
 

@@ -40,12 +40,12 @@ KEY = "sk-secret"
     ],
 )
 def test_local_is_what_cannot_be_elsewhere(url: str, local: bool) -> None:
-    assert check_address(url, local=None).local is local
+    assert check_address(url, writer="server", local=None).local is local
 
 
 def test_the_owner_may_say_otherwise() -> None:
-    assert check_address("http://ollama:11434/v1", local=True).local
-    assert not check_address("https://127.0.0.1/v1", local=False).local
+    assert check_address("http://ollama:11434/v1", writer="server", local=True).local
+    assert not check_address("https://127.0.0.1/v1", writer="server", local=False).local
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,33 @@ def test_the_owner_may_say_otherwise() -> None:
 )  # fmt: skip
 def test_what_cannot_work_or_leaks_is_refused(url: str) -> None:
     with pytest.raises(BadSettings) as caught:
-        check_address(url, local=None)
+        check_address(url, writer="server", local=None)
+    assert "hidden" not in str(caught.value)
+
+
+def test_who_names_a_server_of_the_house_is_told_how_to_say_so() -> None:
+    with pytest.raises(BadSettings, match=r"^server_base_url: .* set server_local = true"):
+        check_address("http://nas.local:8000/v1", writer="server", local=None)
+    with pytest.raises(BadSettings, match=r"^openai_base_url: .* use https$"):
+        check_address("http://proxy:4000/v1", writer="openai", local=False)
+
+
+@pytest.mark.parametrize("model", ["gpt-oss:120b-cloud", "minimax-m2:cloud", "Kimi-K2:1T-Cloud"])
+def test_a_model_that_a_local_server_hands_on_is_not_local(model: str) -> None:
+    """Ollama on this machine takes the question and sends it to its makers."""
+    for local in (None, True):
+        writer = openai_compatible.Backend(model, api_key=None, base_url="http://localhost:11434/v1", local=local)
+        assert not writer.local
+        assert cost.price(Usage(writer.provider, model, 1000, 1000)).usd is None
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "named", [{"proxy": "socks5://me:hidden@proxy:1"}, {"ca_file": "/none.pem"}, {"ca_file": __file__}]
+)
+def test_a_proxy_or_certificates_that_cannot_be_used_are_named(named: dict[str, str]) -> None:
+    with pytest.raises(BadSettings, match=r"^writer_(proxy|ca_file): ") as caught:
+        openai_compatible.Backend("m", api_key=KEY, **named)
     assert "hidden" not in str(caught.value)
 
 
@@ -106,9 +132,9 @@ def test_our_own_servers_cost_nothing() -> None:
 
 def test_openai_itself_is_told_to_store_nothing() -> None:
     writer = openai_compatible.Backend("m", api_key=KEY)
-    request = writer.request(writer._dialect, [], HeadShape)
+    request = writer.request(writer._dialect, [], HeadShape, 900)
     assert request["store"] is False
-    assert request["max_completion_tokens"] == 8_192
+    assert request["max_completion_tokens"] == 900
     assert "max_tokens" not in request
     writer.close()
 

@@ -204,6 +204,7 @@ def _check_writers(settings: Settings) -> Iterator[Check]:
 
     said = Transcript("t", "r", "none", "none", "en", (Segment(0, 2, "I walked to the river this morning."),), 1.0)
     with closing(Writers(settings)) as writers:
+        writers.check(())
         for writer in writers.chain(settings.owner):
             name = f"writer {describe_writer(writer)}"
             try:

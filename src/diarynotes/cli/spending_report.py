@@ -48,7 +48,7 @@ class UsedBudget:
     @property
     def used_share(self) -> float:
         """1 where nothing is left; what is set aside counts."""
-        return float((self.spent_usd + self.reserved_usd) / self.limit_usd)
+        return float((self.spent_usd + self.reserved_usd) / self.limit_usd) if self.limit_usd else 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,11 @@ import click
 
 from diarynotes.cli.console import print_markdown, print_table, say
 from diarynotes.errors import WriterFailed
-from diarynotes.settings import Settings, load_settings
+from diarynotes.settings import PROMPT_STYLES, Settings, load_settings
 
 if TYPE_CHECKING:
-    from diarynotes.diary import Exchange, Writer
+    from diarynotes.diary import Exchange, Private, Writer
     from diarynotes.models import DiaryNote, Transcript
-
-_STYLES = ("memo", "ramble", "meeting", "todo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,16 @@ class Trial:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the command line asks for, which goes before all settings, and where the transcript lies."""
+
+    writers: Sequence[str]
+    style: str | None
+    place: str
+    fresh: bool
+
+
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
@@ -43,10 +51,11 @@ class Trial:
     help="openai, anthropic, mistral, llama_cpp, server or extractive, with or without :MODEL; or a chain (a,b:m).",
 )
 @click.option("--each", is_flag=True, help="Do not take the first that answers: let each writer of the chain write.")
-@click.option("--prompt-style", type=click.Choice(_STYLES), help="How to write (default: by the transcript's shape).")
+@click.option("--prompt-style", type=click.Choice(PROMPT_STYLES), help="How to write; auto goes by what was said.")
 @click.option("--owner", metavar="NAME", help="Whose settings, names to mask and budgets count.")
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The day it was said (default: today).")
 @click.option("--cloud/--no-cloud", default=True, help="Whether a writer on another's machine may be asked.")
+@click.option("--masked", "with_masked", is_flag=True, help="Also print the words as another's machine would see them.")
 @click.option("--fresh", is_flag=True, help="Ask again even where the same was asked before.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; with --each a list of them.")
 @click.pass_obj
@@ -59,6 +68,7 @@ def write(
     owner: str | None,
     day: datetime | None,
     cloud: bool,
+    with_masked: bool,
     fresh: bool,
     as_json: bool,
 ) -> None:
@@ -69,11 +79,13 @@ def write(
     """
     from diarynotes.diary import read_transcript
 
-    settings = load_settings(home=home, writers=writer, prompt_style=prompt_style, owner=owner)
+    settings = load_settings(home=home, writers=writer, owner=owner)
     settings = replace(settings, cloud=settings.cloud and cloud)
     transcript = read_transcript(file)
     today = (day or datetime.now(settings.zone)).date()
-    with _open(settings, transcript, fresh=fresh) as (writers, chain, exchange):
+    wish = _Wish(settings.writers if writer else (), prompt_style, str(file.expanduser().absolute()), fresh)
+    with _open(settings, transcript, wish) as (writers, chain, exchange):
+        shown = _mask(transcript, writers.private(settings.owner)) if with_masked else None
         chains = [(one,) for one in chain] if each else [chain]
         trials = []
         for one in chains:
@@ -82,18 +94,20 @@ def write(
             except WriterFailed as error:  # never where the chain is whole: it ends with one that cannot fail
                 say(str(error))
     if as_json:
-        told = [_as_json(trial) for trial in trials]
+        told = [_as_json(trial, shown) for trial in trials]
         click.echo(json.dumps(told if each else told[0], ensure_ascii=False))
         return
     for trial in trials:
         _show(trial, transcript)
+    if shown is not None:
+        print_table("As another's machine would see it", ("the words",), [(line,) for line in shown])
     if each:
         _compare(trials)
 
 
 @contextmanager
 def _open(
-    settings: Settings, transcript: Transcript, *, fresh: bool
+    settings: Settings, transcript: Transcript, wish: _Wish
 ) -> Iterator[tuple[Any, tuple[Writer, ...], Exchange | None]]:
     """The writers, the chain for this transcript, and what books its calls; a chain without a model needs no books."""
     from flows.writers import Writers
@@ -101,8 +115,14 @@ def _open(
     with ExitStack() as opened:
         writers = Writers(settings)
         opened.callback(writers.close)
-        writers.check(())
-        chain = writers.chain(settings.owner, words=len(transcript.text.split()))
+        writers.check(wish.writers)
+        chain = writers.chain(
+            settings.owner,
+            wished=wish.writers,
+            wished_style=wish.style,
+            words=len(transcript.text.split()),
+            places=[wish.place],
+        )
         exchange = None
         if any(not writer.degraded for writer in chain):
             from diarynotes.settings import make_home
@@ -111,7 +131,7 @@ def _open(
             make_home(settings)
             store = opened.enter_context(open_store(settings.database_url, settings.home, zone=settings.zone))
             exchange = writers.exchange(store.desk, settings.owner, None, sleep=time.sleep)
-            exchange = replace(exchange, fresh=fresh)
+            exchange = replace(exchange, fresh=wish.fresh)
         yield writers, chain, exchange
 
 
@@ -125,16 +145,30 @@ def _try(
 ) -> Trial:
     """One note by the first of `chain` that answers. Raises: WriterFailed where none does."""
     from diarynotes.cost import price, total_usd
-    from diarynotes.diary import ask_writers, finish_note
+    from diarynotes.diary import ask_in_turn, finish_note
 
     begun = time.monotonic()
-    answer = ask_writers(chain, transcript, day=day, private=writers.private(settings.owner), exchange=exchange)
-    note = finish_note(answer, transcript, day=day)
+    answer, note = ask_in_turn(
+        chain,
+        transcript,
+        day=day,
+        private=writers.private(settings.owner),
+        exchange=exchange,
+        finish=lambda answer: (answer, finish_note(answer, transcript, day=day)),
+    )
     seconds = time.monotonic() - begun
     return Trial(note, total_usd(price(usage) for usage in note.draft.usage), dict(answer.masked), seconds)
 
 
-def _as_json(trial: Trial) -> dict[str, Any]:
+def _mask(transcript: Transcript, private: Private) -> list[str]:
+    """The segments as a writer on another's machine is shown them, whoever wrote the note in the end."""
+    from diarynotes.diary.masking import mask_transcript
+
+    masked, _ = mask_transcript(transcript, names=private.names, region=private.region)
+    return [segment.text for segment in masked.segments]
+
+
+def _as_json(trial: Trial, shown: Sequence[str] | None) -> dict[str, Any]:
     from diarynotes.diary import note_as_json
 
     usages = trial.note.draft.usage
@@ -152,6 +186,7 @@ def _as_json(trial: Trial) -> dict[str, Any]:
         ],
         "cost_usd": None if trial.usd is None else float(trial.usd),
         "masked": trial.masked,
+        **({} if shown is None else {"masked_text": shown}),
         "seconds": round(trial.seconds, 3),
     }
 

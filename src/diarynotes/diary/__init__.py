@@ -17,7 +17,7 @@ from diarynotes.diary.chain import expand_chain, split_name
 from diarynotes.diary.exchange import Exchange
 from diarynotes.diary.grounding import check_note, ground_draft
 from diarynotes.diary.render import note_as_json, note_as_markdown
-from diarynotes.diary.router import Answer, Private, ask_together, ask_writers
+from diarynotes.diary.router import Answer, Private, ask_in_turn, ask_together, ask_writers
 from diarynotes.diary.sharing import Memo
 from diarynotes.diary.transcript_file import read_transcript
 from diarynotes.diary.writer import SharingWriter, Writer
@@ -32,6 +32,7 @@ __all__ = [
     "Private",
     "SharingWriter",
     "Writer",
+    "ask_in_turn",
     "ask_together",
     "ask_writers",
     "check_note",
@@ -113,8 +114,14 @@ def write_note(
     `exchange`; without one they are made at once and in no book. Raises: WriterFailed only when every writer failed,
     which a chain that ends in `extractive` never does.
     """
-    answer = ask_writers(writers, transcript, day=day, private=private or Private(), exchange=exchange)
-    return finish_note(answer, transcript, day=day)
+    return ask_in_turn(
+        writers,
+        transcript,
+        day=day,
+        private=private or Private(),
+        exchange=exchange,
+        finish=lambda answer: finish_note(answer, transcript, day=day),
+    )
 
 
 def finish_note(answer: Answer, transcript: Transcript, *, day: date) -> DiaryNote:

@@ -16,7 +16,7 @@ from diarynotes.diary.language_model import Reply, Shape
 from diarynotes.diary.note_shape import schema_of
 from diarynotes.diary.prompt import Message
 from diarynotes.diary.prompt_choice import PromptName
-from diarynotes.diary.remedies import AnswerCut, failure
+from diarynotes.diary.remedies import failure
 from diarynotes.models import Usage
 
 _TOOL = "write"
@@ -68,6 +68,7 @@ class Backend(ApiWriter[Format]):
         prompt: PromptName | None = None,
         provider: str | None = None,
         proxy: str | None = None,
+        ca_file: str | None = None,
         name: str = "anthropic",
     ) -> None:
         super().__init__(
@@ -82,6 +83,7 @@ class Backend(ApiWriter[Format]):
             prompt=prompt,
             provider=provider,
             proxy=proxy,
+            ca_file=ca_file,
             name=name,
         )
 
@@ -95,12 +97,12 @@ class Backend(ApiWriter[Format]):
         """Anthropic at its own host; any other host is its own name and has no price."""
         return "anthropic" if host == "api.anthropic.com" else host
 
-    def request(self, dialect: Format, messages: Sequence[Message], shape: Shape) -> dict[str, Any]:
+    def request(self, dialect: Format, messages: Sequence[Message], shape: Shape, output_tokens: int) -> dict[str, Any]:
         """The rules as `system`; the shape is asked for as the output, else as a tool's input, else in words."""
         schema = schema_of(shape)
         system = "\n".join(message.text for message in messages if message.role == "system")
         turns = [{"role": message.role, "content": message.text} for message in messages if message.role != "system"]
-        request: dict[str, Any] = {"model": self.model, "max_tokens": self.limits.output_tokens, "messages": turns}
+        request: dict[str, Any] = {"model": self.model, "max_tokens": output_tokens, "messages": turns}
         if dialect == "json_schema":
             request["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
         elif dialect == "tool":
@@ -117,10 +119,9 @@ class Backend(ApiWriter[Format]):
 
     def plainer(self, dialect: Format, words: str) -> Format | None:
         """The next plainer way to ask, where the refusal names this one."""
-        lowered = words.lower()
-        if dialect == "json_schema" and any(sign in lowered for sign in ("output_config", "output_format", "schema")):
+        if dialect == "json_schema" and any(sign in words for sign in ("output_config", "output_format", "schema")):
             return "tool"
-        return "text" if dialect == "tool" and "tool" in lowered else None
+        return "text" if dialect == "tool" and "tool" in words else None
 
     def read(self, body: bytes) -> Reply:
         """What was handed in or said; an answer that was refused or cut off is none."""
@@ -131,7 +132,7 @@ class Backend(ApiWriter[Format]):
         if answer.stop_reason == "model_context_window_exceeded":
             raise failure(self.name, "context_too_long", usage=(usage,))
         if answer.stop_reason == "max_tokens":
-            raise AnswerCut(self.name, "its answer was cut off; raise max_output_tokens", "bad_output", None, (usage,))
+            raise self.cut(usage)
         handed_in = [json.dumps(block.input) for block in answer.content if block.type == "tool_use"]
         told = [block.text for block in answer.content if block.type == "text"]
         return Reply("".join(handed_in[:1] or told), usage)
@@ -142,7 +143,7 @@ class Backend(ApiWriter[Format]):
         except ValidationError:
             pass
         # outside of the handler: what pydantic raised holds the answer
-        raise failure(self.name, "bad_output", detail="it is no message")
+        raise self.misread(body, "message")
 
     def _usage(self, tokens: _Tokens | None) -> Usage:
         """Anthropic counts what goes through its cache beside the input; here the input is all of it."""

@@ -6,10 +6,12 @@ What a server wrote never gets into a message: it may quote the request, which i
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -27,7 +29,8 @@ _SIGNS: tuple[tuple[WriterFailure, tuple[str, ...]], ...] = (
         "context_too_long",
         (
             "context_length_exceeded",  # OpenAI, code
-            "maximum context length",  # OpenAI, vLLM
+            "context length",  # OpenAI, vLLM, Ollama, in several sentences
+            "maximum model length",  # vLLM
             "exceed_context_size",  # llama.cpp's server, type
             "exceeds the available context",  # llama.cpp's server
             "prompt is too long",  # Anthropic
@@ -42,7 +45,18 @@ _SIGNS: tuple[tuple[WriterFailure, tuple[str, ...]], ...] = (
         "quota",
         ("insufficient_quota", "billing_hard_limit", "billing_not_active", "credit balance", "api usage limits"),
     ),
-    ("refusal", ("content_filter", "content_policy", "content management policy", "invalid_prompt")),
+    (
+        "refusal",
+        (
+            "content_filter",
+            "content filter",  # Anthropic: what it would have written was blocked
+            "content_policy",
+            "content management policy",  # Azure
+            "invalid_prompt",
+            "moderation",  # OpenRouter, as 403
+        ),
+    ),
+    ("misconfigured", ("model_not_found", "invalid model", "not a valid model")),  # Mistral, OpenRouter, as 400
 )
 """Phrases, in lower case, by which vendors tell apart what they send under the same status."""
 
@@ -51,8 +65,12 @@ _STATUSES: Mapping[int, WriterFailure] = MappingProxyType(
         401: "auth",
         402: "quota",
         403: "auth",
+        400: "bad_request",
         408: "timeout",
+        409: "unavailable",  # something else holds what it needs
         413: "context_too_long",
+        422: "bad_request",
+        425: "unavailable",  # too early
         429: "rate_limit",
         503: "overload",
         504: "timeout",
@@ -62,6 +80,10 @@ _STATUSES: Mapping[int, WriterFailure] = MappingProxyType(
     }
 )
 
+_TELLING = ("error", "code", "type", "message", "detail", "msg", "loc", "param", "metadata", "raw")
+"""Where vendors and gateways say what is wrong; what they were sent is quoted elsewhere, such as in `input`."""
+_LONGEST_WORD = 300
+_MOST_WORDS = 50
 
 _BROKEN = (httpx2.ReadError, httpx2.RemoteProtocolError, httpx2.DecodingError)
 
@@ -85,9 +107,18 @@ def sort_error(writer: str, error: Exception) -> WriterFailed:
     return failure(writer, "broken_off" if reached else "unavailable", detail=type(causes[-1]).__name__)
 
 
-def sort_status(status: int, text: str) -> WriterFailure:
-    """The kind of failure that an HTTP status and the body's words tell of."""
-    lowered = text[:20_000].lower()
+def read_told(body: str) -> str:
+    """What an error's body says in the fields made for it, in lower case: a diary that it quotes decides nothing."""
+    try:
+        parts = list(islice(_tell(json.loads(body)), _MOST_WORDS))
+    except (ValueError, RecursionError):  # plain words, or nested to do harm
+        parts = [body]
+    return " ".join(part[:_LONGEST_WORD].lower() for part in parts)
+
+
+def sort_status(status: int, body: str) -> WriterFailure:
+    """The kind of failure that an HTTP status and what the body tells speak of."""
+    lowered = read_told(body)
     if status in (400, 402, 403, 413, 422, 429, 500):
         for kind, phrases in _SIGNS:
             if any(phrase in lowered for phrase in phrases):
@@ -114,6 +145,16 @@ def _sort_answer(writer: str, response: httpx2.Response) -> WriterFailed:
     kind = sort_status(response.status_code, response.text)
     sorted_error = failure(writer, kind, detail=f"HTTP {response.status_code}")
     return WriterFailed(writer, sorted_error.why, kind, read_retry_after(response.headers))
+
+
+def _tell(told: Any) -> Iterator[str]:
+    if isinstance(told, dict):
+        told = [told[name] for name in _TELLING if name in told]
+    if isinstance(told, list):
+        for part in told:
+            yield from _tell(part)
+    elif told is not None:
+        yield str(told)
 
 
 def _read_date(value: str) -> datetime | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from diarynotes.calls import KeptAnswer
@@ -21,12 +21,12 @@ _MOST_KEPT = 500
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of which model of whom; the answer may take `output_tokens`."""
+    """What is asked of which model of whom; where it is sent, the answer may take `output_tokens`."""
 
     provider: str
     model: str
     messages: tuple[Message, ...]
-    output_tokens: int
+    output_tokens: int = field(default=0, compare=False)  # the same question, however much room its answer gets
 
     @property
     def words(self) -> str:
@@ -88,15 +88,16 @@ class DirectCaller:
 class Line:
     """One writer's line to its model while it writes one note: what `language_model.write_draft` asks through."""
 
-    def __init__(self, caller: Caller, ask: Ask, *, provider: str, model: str, output_tokens: int) -> None:
+    def __init__(self, caller: Caller, ask: Ask, *, provider: str, model: str) -> None:
         self._caller, self._ask = caller, ask
-        self._provider, self._model, self._output_tokens = provider, model, output_tokens
+        self._provider, self._model = provider, model
         self._spent: list[Usage] = []
 
-    def ask(self, messages: Sequence[Message], shape: Shape) -> Reply:
-        """The model's reply. Raises: WriterFailed."""
+    def ask(self, messages: Sequence[Message], shape: Shape, output_tokens: int) -> Reply:
+        """The model's reply, of so many tokens at most. Raises: WriterFailed."""
+        question = self._question(messages, output_tokens)
         try:
-            reply = self._caller.call(self._question(messages), lambda: self._ask(messages, shape))
+            reply = self._caller.call(question, lambda: self._ask(messages, shape, output_tokens))
         except WriterFailed as error:
             self._spent += error.usage
             raise
@@ -116,5 +117,5 @@ class Line:
         """The note is whole."""
         self._caller.forget(map(self._question, asked))
 
-    def _question(self, messages: Sequence[Message]) -> Question:
-        return Question(self._provider, self._model, tuple(messages), self._output_tokens)
+    def _question(self, messages: Sequence[Message], output_tokens: int = 0) -> Question:
+        return Question(self._provider, self._model, tuple(messages), output_tokens)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from types import MappingProxyType
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
@@ -39,7 +40,8 @@ _NOTHING_MASKED: Mapping[str, int] = MappingProxyType({})
 class Exchange:
     """Carries the calls for one note: for which owner and recording, within which budgets.
 
-    `price` tells what a usage costs; `sleep` waits so many seconds between two tries; `hold` is entered around each try
+    `price` tells what a usage costs; `sleep` waits so many seconds between two tries, and gives something true where
+    nobody is to wait any longer; `hold` is entered around each try
     with the name of the writer, and may wait. With `fresh` no answer that was kept is taken. `billed` gathers the keys
     of the kept answers whose use is among the note's: whoever stores the note settles them with it.
     """
@@ -72,7 +74,7 @@ class _Booked:
         retrying = Retrying(
             stop=stop_after_attempt(TRIES),
             wait=_wait_s,
-            retry=retry_if_exception(_may_try_again),
+            retry=retry_if_exception(partial(_may_try_again, question)),
             sleep=self._pause,
             reraise=True,
         )
@@ -109,9 +111,7 @@ class _Booked:
     def _try(self, question: Question, ask: Callable[[], Reply], attempt: int) -> Reply:
         """One try, entered before it is made and settled whatever comes of it."""
         call = self._announce(question, attempt)
-        admission = self.exchange.desk.admit(call, self.exchange.price(call.most).usd, self.exchange.budgets)
-        if admission.number is None:
-            raise self._refuse(admission)
+        number = self._admit(call)
         begun = time.monotonic()
         outcome = Outcome(INTERRUPTED, self._unknown(call), 0.0)
         try:
@@ -122,10 +122,24 @@ class _Booked:
             outcome = Outcome(error.kind, self._cost_of(error, call), 0.0, fault_of(error))
             raise
         finally:
-            self._settle(admission.number, call, outcome, time.monotonic() - begun)
+            self._settle(number, call, outcome, time.monotonic() - begun)
+
+    def _admit(self, call: Call) -> int:
+        """The call's number in the ledger, as soon as the desk lets it pass; a service's short pause is waited for."""
+        most_usd, waited_s = self.exchange.price(call.most).usd, 0.0
+        while True:
+            admission = self.exchange.desk.admit(call, most_usd, self.exchange.budgets)
+            if admission.number is not None:
+                return admission.number
+            if not admission.wait_s or waited_s + admission.wait_s > LONGEST_WAIT_S:
+                raise self._refuse(admission)
+            pause_s = admission.wait_s + random.uniform(0, JITTER_S)  # noqa: S311 no secret
+            waited_s += pause_s
+            self._pause(pause_s)
 
     def _pause(self, seconds: float) -> None:
-        self.exchange.sleep(seconds)
+        if self.exchange.sleep(seconds):
+            raise WriterFailed(self.writer, "its next try was called off", "unavailable")
 
     def _announce(self, question: Question, attempt: int) -> Call:
         sent = question.words.encode()
@@ -183,8 +197,8 @@ class _Booked:
             observe.budget_nearly_used(warning.owner, warning.period, warning.spent_usd, warning.limit_usd)
 
 
-def _may_try_again(error: BaseException) -> bool:
-    return isinstance(error, WriterFailed) and may_retry(error)
+def _may_try_again(question: Question, error: BaseException) -> bool:
+    return isinstance(error, WriterFailed) and may_retry(error, question.output_tokens)
 
 
 def _wait_s(state: RetryCallState) -> float:

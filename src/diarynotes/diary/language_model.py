@@ -13,10 +13,10 @@ from typing import Protocol, TypeAlias, TypeVar
 from diarynotes.calls import KeptAnswer
 from diarynotes.diary.joining import join_drafts
 from diarynotes.diary.note_shape import HeadShape, NoteShape, NotThisShape, SharedShape, draft_from, read_shape
-from diarynotes.diary.numbered import Line, estimate_tokens, halve_lines, number_lines, split_lines
+from diarynotes.diary.numbered import Line, count_tokens, estimate_tokens, halve_lines, number_lines, split_lines
 from diarynotes.diary.prompt import Message, ask_for_head, ask_for_note, ask_for_repair
 from diarynotes.diary.prompt_choice import PROMPTS, STYLES, PromptName, choose_prompt
-from diarynotes.diary.remedies import AnswerCut, failure
+from diarynotes.diary.remedies import AnswerCut, failure, was_too_much
 from diarynotes.errors import BadSettings, WriterFailed
 from diarynotes.models import Draft, Mood, Transcript, Usage
 
@@ -26,6 +26,10 @@ LOCAL_CONTEXT_TOKENS = 4_096
 """Ollama's default window; what is longer it cuts off without a word, so no more than that is sent unless told."""
 
 _MOST_OUTPUT_TOKENS = 8_192
+_SLACK_TOKENS = 1_000
+"""What an answer takes beside the sentences: the title, the summary, the lists."""
+_ANSWER_RATIO = 3
+"""A note is hardly longer than the speech; its JSON and the numbers of the lines come to as much again at most."""
 _SCHEMA_TOKENS = 500
 """What a server may add to a prompt to say which shape is wanted."""
 _REPAIR_TOKENS = 200
@@ -45,28 +49,35 @@ class Reply:
 
 
 Shape: TypeAlias = type[NoteShape] | type[HeadShape] | type[SharedShape]
-Ask: TypeAlias = Callable[[Sequence[Message], Shape], Reply]
-"""Asks a model. Raises WriterFailed, with the usage of an answer that came but cannot be used."""
+Ask: TypeAlias = Callable[[Sequence[Message], Shape, int], Reply]
+"""Asks a model for an answer of so many tokens at most.
+
+Raises WriterFailed, with the usage of an answer that came but cannot be used.
+"""
 
 _Shape = TypeVar("_Shape", NoteShape, HeadShape)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a model takes at once: `context_tokens` in all, of which it may write `output_tokens`."""
+    """How much a model takes at once: `context_tokens` in all, of which it may write `output_tokens`.
+
+    `slack_tokens` is what an answer may take whatever was said.
+    """
 
     context_tokens: int
     output_tokens: int
+    slack_tokens: int = _SLACK_TOKENS
 
     @classmethod
-    def of(cls, context_tokens: int, output_tokens: int | None = None) -> Limits:
+    def of(cls, context_tokens: int, output_tokens: int | None = None, *, setting: str = "context_tokens") -> Limits:
         """The limits of a window; the answer may take a fifth of it, and 8,192 tokens at most, unless told.
 
-        Raises: BadSettings when that leaves no room for speech.
+        Raises: BadSettings, naming the `setting`, when that leaves no room for speech.
         """
         limits = cls(context_tokens, output_tokens or min(context_tokens // 5, _MOST_OUTPUT_TOKENS))
         if limits.output_tokens < 1 or limits.part_tokens < _LEAST_PART_TOKENS:
-            raise BadSettings("context_tokens", f"{context_tokens} leave no room for a transcript; give at least 4096")
+            raise BadSettings(setting, f"{context_tokens} leave no room for a transcript; give at least 4096")
         return limits
 
     @property
@@ -76,6 +87,14 @@ class Limits:
         Twice the answer at most, because a note is seldom shorter than half of what was said.
         """
         return min(self.context_tokens - _rules_tokens() - 2 * self.output_tokens, 2 * self.output_tokens)
+
+    def answer_tokens(self, speech_tokens: int, *, notes: int = 1) -> int:
+        """The longest answer that is asked for at first: it is what a budget must have room for."""
+        return min(self.output_tokens, notes * self.slack_tokens + _ANSWER_RATIO * speech_tokens)
+
+    def after_cut(self, tokens: int) -> Limits:
+        """The limits for a model whose answer did not fit into `tokens`: it thinks aloud before it writes, mostly."""
+        return replace(self, slack_tokens=max(self.slack_tokens, min(self.output_tokens, 2 * tokens)))
 
 
 class Paid(Protocol):
@@ -107,13 +126,15 @@ def write_draft(
     """The draft of `transcript` as the model writes it, with the usage of every call.
 
     What is longer than a part is written in parts that share the numbers of the lines, and joined: the texts by rule,
-    title, summary and mood by one more call. A part that turns out too long for the model, or whose answer is cut off,
-    is halved, three times at most. What is found in `paid` is not asked for again; what it used counts here where it is
-    on nobody's bill. `prompt` names the prompt; by default the transcript's shape chooses it.
+    title, summary and mood by one more call. An answer may be about three times as long as the speech; one that is cut
+    off is asked for once more with all that the limits allow. A part that turns out too long for the model, or whose
+    answer is cut off even so or takes too long, is halved, three times at most. What is found in `paid` is not asked
+    for again; what it used counts here where it is on nobody's bill. `prompt` names the prompt; by default the
+    transcript's shape chooses it.
 
     Raises: WriterFailed, with what was used until then; `bad_output` when an answer is no note even after one repair.
     """
-    task = _Task(ask, writer, day, transcript.language, choose_prompt(transcript, prompt), paid)
+    task = _Task(ask, writer, day, transcript.language, choose_prompt(transcript, prompt), limits, paid)
     lines = number_lines(transcript)
     if not lines:
         return Draft(_SILENT_TITLE, "", Mood("neutral", 0.0), ())
@@ -126,7 +147,7 @@ def write_draft(
         ]
         joined = join_drafts(drafts)
         if len(drafts) > 1:
-            joined = task.write_head(joined, drafts, limits)
+            joined = task.write_head(joined, drafts)
         paid.forget(task.asked)
     except WriterFailed as error:
         failed = WriterFailed(error.writer, error.why, error.kind, error.retry_after_s, tuple(task.usage))
@@ -150,44 +171,48 @@ class _Task:
     day: date
     language: str
     prompt: PromptName
+    limits: Limits
     paid: Paid
+    is_terse: bool = True
+    """Whether answers have fitted so far into what their speech lets expect."""
     usage: list[Usage] = field(default_factory=list)
     asked: list[tuple[Message, ...]] = field(default_factory=list)
 
     def write_part(self, lines: Sequence[Line], *, part: int, parts: int, halvings: int = 0) -> list[Draft]:
         messages = ask_for_note(lines, day=self.day, language=self.language, prompt=self.prompt, part=part, parts=parts)
         self.asked.append(messages)
-        numbers = frozenset(line.number for line in lines)
         halves = halve_lines(lines)
         may_halve = halvings < _MOST_HALVINGS and len(halves) > 1
         paid = self._find(messages)
         if not may_halve or paid != _TOO_LONG:
             try:
-                return [self._write_once(messages, numbers, paid)]
+                return [self._write_once(messages, lines, paid)]
             except WriterFailed as error:
                 too_long = error.kind == "context_too_long" or isinstance(error, AnswerCut)
-                if not too_long or not may_halve:
+                too_slow = was_too_much(error, self._longest_answer(count_tokens(lines)))
+                if not (too_long or too_slow) or not may_halve:
                     raise
-            self.paid.keep(messages, _TOO_LONG)  # a cut answer is billed: whoever asks again goes to the halves at once
+            if too_long:  # a cut answer is billed: whoever asks again goes to the halves at once
+                self.paid.keep(messages, _TOO_LONG)
         return [
             draft
             for half in halves
             for draft in self.write_part(half, part=part, parts=max(parts, 2), halvings=halvings + 1)
         ]
 
-    def write_head(self, joined: Draft, drafts: Sequence[Draft], limits: Limits) -> Draft:
+    def write_head(self, joined: Draft, drafts: Sequence[Draft]) -> Draft:
         """The joined draft with a title, summary and mood of its own; as it is when the model gives none.
 
         The parts are written and paid for by then, so a failure here costs their summary's polish, not the note.
         """
         messages = ask_for_head(drafts)
         tokens = sum(estimate_tokens(message.text) for message in messages)
-        if tokens + _SCHEMA_TOKENS + limits.output_tokens > limits.context_tokens:
+        if tokens + _SCHEMA_TOKENS + self.limits.output_tokens > self.limits.context_tokens:
             return joined
         self.asked.append(messages)
         paid = self._find(messages)
         try:
-            told = paid or self._ask(messages, HeadShape).text
+            told = paid or self._ask(messages, HeadShape, self._longest_answer(0)).text
             head = read_shape(told, HeadShape)
         except (WriterFailed, NotThisShape):
             return joined
@@ -204,22 +229,36 @@ class _Task:
         self.usage += found.unbilled
         return found.text
 
-    def _write_once(self, messages: tuple[Message, ...], numbers: frozenset[int], paid: str | None) -> Draft:
+    def _longest_answer(self, speech_tokens: int) -> int:
+        return self.limits.answer_tokens(speech_tokens) if self.is_terse else self.limits.output_tokens
+
+    def _write_once(self, messages: tuple[Message, ...], lines: Sequence[Line], paid: str | None) -> Draft:
+        numbers = frozenset(line.number for line in lines)
         draft = _read(paid, numbers)[0] if paid else None
         if draft is None:
-            draft, answer = self._ask_for_draft(messages, numbers)
+            draft, answer = self._ask_at_length(messages, numbers, self._longest_answer(count_tokens(lines)))
             self.paid.keep(messages, answer)
         return draft
 
-    def _ask_for_draft(self, messages: Sequence[Message], numbers: frozenset[int]) -> tuple[Draft, str]:
+    def _ask_at_length(self, messages: Sequence[Message], numbers: frozenset[int], tokens: int) -> tuple[Draft, str]:
+        """What `_ask_for_draft` gives; where the answer does not fit `tokens`, with all the room that there is."""
+        try:
+            return self._ask_for_draft(messages, numbers, tokens)
+        except AnswerCut:
+            if tokens == self.limits.output_tokens:
+                raise
+        self.is_terse = False
+        return self._ask_for_draft(messages, numbers, self.limits.output_tokens)
+
+    def _ask_for_draft(self, messages: Sequence[Message], numbers: frozenset[int], tokens: int) -> tuple[Draft, str]:
         """The draft in the answer, or in the mended one, and that answer; what stays slightly wrong is left out."""
-        answer = self._ask(messages, NoteShape).text
+        answer = self._ask(messages, NoteShape, tokens).text
         draft, problems = _read(answer, numbers)
         if not problems:
             assert draft is not None
             return draft, answer
         try:
-            second = self._ask(ask_for_repair(messages, answer, problems), NoteShape).text
+            second = self._ask(ask_for_repair(messages, answer, problems), NoteShape, tokens).text
         except WriterFailed:
             if draft is None:
                 raise
@@ -230,9 +269,9 @@ class _Task:
             raise failure(self.writer, "bad_output", detail=f"{len(problems)} faults, and again after a repair")
         return usable, second if mended else answer
 
-    def _ask(self, messages: Sequence[Message], shape: Shape) -> Reply:
+    def _ask(self, messages: Sequence[Message], shape: Shape, tokens: int) -> Reply:
         try:
-            reply = self.ask(messages, shape)
+            reply = self.ask(messages, shape, tokens)
         except WriterFailed as error:
             self.usage += error.usage
             raise

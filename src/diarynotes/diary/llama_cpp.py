@@ -23,7 +23,7 @@ from diarynotes.diary.note_shape import schema_of
 from diarynotes.diary.prompt import Message, prompt_version
 from diarynotes.diary.prompt_choice import PromptName
 from diarynotes.diary.remedies import AnswerCut, failure
-from diarynotes.diary.stoppable import Stop, Stopped, run_stoppable
+from diarynotes.diary.stoppable import Stopped, run_stoppable
 from diarynotes.errors import NotInstalled, WriterFailed
 from diarynotes.models import Draft, Transcript, Usage
 
@@ -69,7 +69,7 @@ class Backend:
         if find_spec("llama_cpp") is None:
             raise NotInstalled("llama.cpp", _INSTALL)
         check_prompt(prompt)
-        self.limits = Limits.of(context_tokens, max_output_tokens)
+        self.limits = Limits.of(context_tokens, max_output_tokens, setting="llama_context_tokens")
         self._spec = Spec(find_gguf(model, models_folder), context_tokens, gpu_layers, threads)
         self.name, self.model = name, self._spec.path.name
         self.prompt_version = prompt_version() + (f"-{prompt}" if prompt else "")
@@ -86,13 +86,7 @@ class Backend:
 
         Raises: WriterFailed, with its `kind` and what the calls used.
         """
-        line = Line(
-            caller or self._direct,
-            self._ask,
-            provider=_PROVIDER,
-            model=self.model,
-            output_tokens=self.limits.output_tokens,
-        )
+        line = Line(caller or self._direct, self._ask, provider=_PROVIDER, model=self.model)
         return write_draft(
             line.ask,
             transcript,
@@ -109,10 +103,15 @@ class Backend:
             self._is_closed = True
             _slot.leave(self._spec)
 
-    def _ask(self, messages: Sequence[Message], shape: Shape) -> Reply:
+    def _ask(self, messages: Sequence[Message], shape: Shape, output_tokens: int) -> Reply:
         try:
             with _slot.lend(self._spec, self._load, idle_s=self._idle_s) as model:
-                answer = run_stoppable(lambda stop: self._answer(model, messages, shape, stop), self._timeout_s)
+                answer = run_stoppable(
+                    lambda stop: model.answer(
+                        messages, _grammar(shape), output_tokens=output_tokens, sampling=self._sampling, stop=stop
+                    ),
+                    self._timeout_s,
+                )
             return self._reply(answer)
         except CannotLoad as error:
             raise WriterFailed(self.name, f"{self.model}: {error.why}", error.kind) from error
@@ -125,10 +124,6 @@ class Backend:
 
     def _load(self) -> LlamaModel:
         return run_stoppable(lambda stop: LlamaModel(self._spec, stop), self._timeout_s)
-
-    def _answer(self, model: LlamaModel, messages: Sequence[Message], shape: Shape, stop: Stop) -> Answer:
-        limit = self.limits.output_tokens
-        return model.answer(messages, _grammar(shape), output_tokens=limit, sampling=self._sampling, stop=stop)
 
     def _reply(self, answer: Answer) -> Reply:
         counts = (answer.input_tokens, answer.output_tokens)

@@ -7,7 +7,7 @@ without words are left out, and those numbers are then no evidence.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from diarynotes.models import Transcript
@@ -47,6 +47,11 @@ def estimate_tokens(text: str) -> int:
     return -(-len(text.encode()) // _BYTES_A_TOKEN)
 
 
+def count_tokens(lines: Iterable[Line]) -> int:
+    """About how many tokens of a prompt the lines take, with their numbers."""
+    return sum(map(_cost, lines))
+
+
 def split_lines(lines: Sequence[Line], *, limit_tokens: int) -> list[tuple[Line, ...]]:
     """The lines in as few runs as fit `limit_tokens` each, about equally long; every word is in one of them.
 
@@ -54,7 +59,7 @@ def split_lines(lines: Sequence[Line], *, limit_tokens: int) -> list[tuple[Line,
     the line's number.
     """
     pieces = [piece for line in lines for piece in _cut(line, limit_tokens)]
-    total = sum(map(_cost, pieces))
+    total = count_tokens(pieces)
     parts = -(-total // limit_tokens) or 1
     even = min(limit_tokens, -(-total // parts) + max(map(_cost, pieces), default=0) // 2)
     runs: list[list[Line]] = []
@@ -70,7 +75,7 @@ def split_lines(lines: Sequence[Line], *, limit_tokens: int) -> list[tuple[Line,
 
 def halve_lines(lines: Sequence[Line]) -> list[tuple[Line, ...]]:
     """Two halves of the lines, or of the words of a single one; one run where nothing is left to divide."""
-    return split_lines(lines, limit_tokens=max(_LINE_TOKENS + 1, -(-sum(map(_cost, lines)) // 2) + _LINE_TOKENS))
+    return split_lines(lines, limit_tokens=max(_LINE_TOKENS + 1, -(-count_tokens(lines) // 2) + _LINE_TOKENS))
 
 
 def _clean(text: str) -> str:

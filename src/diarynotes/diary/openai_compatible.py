@@ -20,7 +20,7 @@ from diarynotes.diary.language_model import Reply, Shape
 from diarynotes.diary.note_shape import schema_of
 from diarynotes.diary.prompt import Message
 from diarynotes.diary.prompt_choice import PromptName
-from diarynotes.diary.remedies import AnswerCut, failure
+from diarynotes.diary.remedies import failure
 from diarynotes.models import Usage
 
 _OPENAI = "api.openai.com"
@@ -97,10 +97,12 @@ class Backend(ApiWriter[_Dialect]):
     """A writer behind an OpenAI-compatible address.
 
     `base_url` includes the version (`https://api.mistral.ai/v1`); by default it is OpenAI's own. `local` says whether
-    the server is the owner's own, where the address does not show it. `timeout_s` bounds each call in total.
+    the server is the owner's own, where the address does not show it. `timeout_s` bounds each call in total, where its
+    answer may have 1,500 tokens; a longer one may take as much longer.
     `context_tokens` is the model's window: 128,000 by default, 4,096 for a local server. `provider` is the name that
     prices are looked up by, `name` the one that failures and notes are reported under. `temperature` is left to the
-    server by default. `prompt` fixes the prompt; by default each transcript's shape chooses it.
+    server by default. `prompt` fixes the prompt; by default each transcript's shape chooses it. It is reached
+    through `proxy` where one is named; `ca_file` has certificates of who may vouch for it besides the public ones.
 
     Raises: BadSettings for an address, key, prompt or window that cannot work.
     """
@@ -121,6 +123,7 @@ class Backend(ApiWriter[_Dialect]):
         provider: str | None = None,
         temperature: float | None = None,
         proxy: str | None = None,
+        ca_file: str | None = None,
         name: str = "openai_compatible",
     ) -> None:
         super().__init__(
@@ -135,6 +138,7 @@ class Backend(ApiWriter[_Dialect]):
             prompt=prompt,
             provider=provider,
             proxy=proxy,
+            ca_file=ca_file,
             name=name,
         )
         self._is_openai = self.address.host == _OPENAI
@@ -151,11 +155,13 @@ class Backend(ApiWriter[_Dialect]):
         """The seller at a known host; any other host is its own name and has no price."""
         return _PROVIDERS.get(host, host)
 
-    def request(self, dialect: _Dialect, messages: Sequence[Message], shape: Shape) -> dict[str, Any]:
+    def request(
+        self, dialect: _Dialect, messages: Sequence[Message], shape: Shape, output_tokens: int
+    ) -> dict[str, Any]:
         """A chat completion in the dialect; where the server takes no schema, the rules end with it."""
         turns = [{"role": message.role, "content": message.text} for message in messages]
         schema = schema_of(shape)
-        request: dict[str, Any] = {"model": self.model, "messages": turns, dialect.limit: self.limits.output_tokens}
+        request: dict[str, Any] = {"model": self.model, "messages": turns, dialect.limit: output_tokens}
         if dialect.format == "json_schema":
             wanted = {"name": shape.__name__, "strict": True, "schema": schema}
             request["response_format"] = {"type": "json_schema", "json_schema": wanted}
@@ -189,17 +195,16 @@ class Backend(ApiWriter[_Dialect]):
         if choice.finish_reason == "model_length":  # Mistral: the window is full
             raise failure(self.name, "context_too_long", usage=(usage,))
         if choice.finish_reason == "length":
-            raise AnswerCut(self.name, "its answer was cut off; raise max_output_tokens", "bad_output", None, (usage,))
+            raise self.cut(usage)
         return Reply(choice.message.text, usage)
 
     def plainer(self, dialect: _Dialect, words: str) -> _Dialect | None:
         """Without temperature, with the other name of the limit, or with less of a schema, as the refusal says."""
-        lowered = words.lower()
-        if dialect.temperature is not None and "temperature" in lowered:
+        if dialect.temperature is not None and "temperature" in words:
             return replace(dialect, temperature=None)
-        if dialect.limit == "max_tokens" and "max_completion_tokens" in lowered:
+        if dialect.limit == "max_tokens" and "max_completion_tokens" in words:
             return replace(dialect, limit="max_completion_tokens")
-        if any(sign in lowered for sign in ("response_format", "json_schema", "json_object", "schema", "grammar")):
+        if any(sign in words for sign in ("response_format", "json_schema", "json_object", "schema", "grammar")):
             if dialect.format == "json_schema":
                 return replace(dialect, format="json_object")
             if dialect.format == "json_object":
@@ -212,7 +217,7 @@ class Backend(ApiWriter[_Dialect]):
         except ValidationError:
             pass
         # outside of the handler: what pydantic raised holds the answer
-        raise failure(self.name, "bad_output", detail="it is no chat completion")
+        raise self.misread(body, "chat completion")
 
     def _usage(self, tokens: _Tokens | None) -> Usage:
         told = tokens or _Tokens()

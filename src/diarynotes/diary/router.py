@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from diarynotes.diary.caller import Caller
 from diarynotes.diary.exchange import Exchange
 from diarynotes.diary.masking import Mask, mask_transcript
 from diarynotes.diary.sharing import Memo, join_memos
 from diarynotes.diary.writer import SharingWriter, Writer
-from diarynotes.errors import BadSettings, WriterFailed
+from diarynotes.errors import BadSettings, DiarynotesError, WriterFailed
 from diarynotes.models import Draft, Finding, Transcript, Usage
 
+_Finished = TypeVar("_Finished")
 _Unmask: TypeAlias = Callable[[Draft], tuple[Draft, tuple[Finding, ...]]]
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 
@@ -55,11 +57,27 @@ def ask_writers(
     private: Private,
     exchange: Exchange | None = None,
 ) -> Answer:
-    """The first draft that comes; it is degraded when its writer is, or when another was wanted before it.
+    """The first draft that comes, as it came (`ask_in_turn`)."""
+    return ask_in_turn(writers, transcript, day=day, private=private, exchange=exchange, finish=lambda answer: answer)
 
-    Calls to models go through `exchange`; without one they are made at once and in no book.
 
-    Raises: WriterFailed, the last one's, when every writer failed; BadSettings for an empty chain.
+def ask_in_turn(
+    writers: Sequence[Writer],
+    transcript: Transcript,
+    *,
+    day: date,
+    private: Private,
+    finish: Callable[[Answer], _Finished],
+    exchange: Exchange | None = None,
+) -> _Finished:
+    """What `finish` makes of the first draft of which it makes anything.
+
+    The draft is degraded when its writer is, or when another was wanted before it. Calls to models go through
+    `exchange`; without one they are made at once and in no book. An error that nobody foresaw, around a writer or in
+    `finish`, counts as the writer's.
+
+    Raises: WriterFailed, the last one's, when every writer failed; BadSettings for an empty chain; StorageFailed where
+    the books cannot be kept.
     """
     if not writers:
         raise BadSettings("writers", "name at least one")
@@ -68,15 +86,16 @@ def ask_writers(
     spent: tuple[Usage, ...] = ()
     for number, writer in enumerate(writers):
         try:
-            draft, seen = asking.ask(writer)
+            draft, seen = _blame(writer, partial(asking.ask, writer))
+            whole = replace(draft, usage=(*spent, *draft.usage))
+            degraded = writer.degraded or number > 0
+            answer = Answer(whole, writer, degraded, (*findings, *seen), asking.masked_for(writer))
+            return _blame(writer, partial(finish, answer), draft.usage)
         except WriterFailed as error:
             spent += error.usage
             if number == len(writers) - 1:
                 raise
             findings.append(_report_failure(error))
-        else:
-            draft = replace(draft, usage=(*spent, *draft.usage))
-            return Answer(draft, writer, writer.degraded or number > 0, (*findings, *seen), asking.masked_for(writer))
     raise AssertionError("the last writer either answers or raises")
 
 
@@ -87,7 +106,7 @@ def ask_together(
     joined = join_memos(memos)
     asking = _Asking(joined, memos[0].day, private, exchange)
     try:
-        drafts = asking.ask_together(writer, memos)
+        drafts = _blame(writer, partial(asking.ask_together, writer, memos))
     except WriterFailed:
         return [None] * len(memos)
     answers: list[Answer | None] = []
@@ -139,6 +158,18 @@ class _Asking:
         if self._exchange is None:
             return None
         return self._exchange.connect(writer.name, local=writer.local, masked=self.masked_for(writer))
+
+
+def _blame(writer: Writer, act: Callable[[], _Finished], usage: tuple[Usage, ...] = ()) -> _Finished:
+    """What `act` gives; an error of no kind of ours is the writer's, told by its type: its words may quote a diary."""
+    try:
+        return act()
+    except DiarynotesError:
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+    # outside of the handler: the error must not be found behind this one
+    raise WriterFailed(writer.name, f"something went wrong that nobody foresaw ({kind})", "unavailable", None, usage)
 
 
 def _count_from(draft: Draft, start: int) -> Draft:

@@ -13,7 +13,7 @@ from datetime import date
 
 from diarynotes.diary.language_model import Ask, Limits, Paid
 from diarynotes.diary.note_shape import NotThisShape, SharedShape, draft_from, read_shape
-from diarynotes.diary.numbered import Line, estimate_tokens, number_lines
+from diarynotes.diary.numbered import Line, count_tokens, estimate_tokens, number_lines
 from diarynotes.diary.prompt import ask_for_notes
 from diarynotes.models import Draft, Transcript, Usage
 
@@ -50,14 +50,14 @@ def write_drafts(
     Raises: WriterFailed.
     """
     groups = _divide(joined, memos)
-    speech = sum(estimate_tokens(str(line)) for lines in groups for line in lines)
-    if speech > limits.part_tokens or sum(map(bool, groups)) < _LEAST_MEMOS:
+    speech, spoken = sum(map(count_tokens, groups)), sum(map(bool, groups))
+    if speech > limits.part_tokens or spoken < _LEAST_MEMOS:
         return [None] * len(memos)
     messages = ask_for_notes([(memo.day, lines) for memo, lines in zip(memos, groups, strict=True)], joined.language)
     found = paid.find(messages)
     if found is not None:
         return _divide_usage(found.unbilled, _come_apart(found.text, groups), groups)
-    reply = ask(messages, SharedShape)
+    reply = ask(messages, SharedShape, limits.answer_tokens(speech, notes=spoken))
     drafts = _come_apart(reply.text, groups)
     if any(drafts):
         paid.keep(messages, reply.text)

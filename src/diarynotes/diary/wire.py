@@ -9,11 +9,13 @@ from __future__ import annotations
 import ipaddress
 import logging
 import math
+import ssl
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpcore2
@@ -29,6 +31,8 @@ _HEADERS = frozenset(
     ("accept", "content-type", "content-length", "transfer-encoding", "host", "connection", "anthropic-version")
 )
 """What leaves of an SDK's headers: not the machine's system, versions and paths that it tells of by default."""
+_HOSTED = ("-cloud", ":cloud")
+"""How Ollama's names of models end that it does not run itself but hands on to its makers' machines."""
 _LOGGERS = ("openai", "anthropic", "httpx2", "httpcore2")
 
 _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
@@ -47,9 +51,17 @@ def within(seconds: float) -> Iterator[None]:
         _deadline.reset(token)
 
 
-def open_wire(*, authorization: str | None, user_agent: str, proxy: str | None = None) -> httpx2.Client:
-    """An HTTP client that keeps the rules of this module; proxies and certificates of the environment do not count."""
-    transport = _Wire(authorization=authorization, user_agent=user_agent, proxy=proxy)
+def open_wire(
+    *, authorization: str | None, user_agent: str, proxy: str | None = None, ca_file: str | None = None
+) -> httpx2.Client:
+    """An HTTP client that keeps the rules of this module; proxies and certificates of the environment do not count.
+
+    `ca_file` holds certificates (PEM) of those who may vouch for a server, besides the public ones.
+
+    Raises: BadSettings for a proxy or certificates that cannot be used; what it says shows no password.
+    """
+    _check_proxy(proxy)
+    transport = _Wire(authorization=authorization, user_agent=user_agent, proxy=proxy, trust=_trust(ca_file))
     return httpx2.Client(transport=transport, trust_env=False, follow_redirects=False)
 
 
@@ -68,28 +80,34 @@ def hush_clients() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def check_address(base_url: str, *, local: bool | None) -> Address:
+def check_address(base_url: str, *, writer: str, local: bool | None) -> Address:
     """Where `base_url` leads; `local` overrules what it looks like: this machine, or a private network's number.
 
     A name that is not `localhost` counts as public, because nobody knows what it resolves to tomorrow.
 
-    Raises: BadSettings for what is no web address, holds a password, or would carry a diary openly over the internet.
+    Raises: BadSettings, naming the writer's setting, for what is no web address, holds a password, or would carry a
+    diary openly over the internet.
     """
+    setting = f"{writer}_base_url"
     try:
         url = httpx2.URL(base_url)
     except (httpx2.InvalidURL, TypeError):
         url = httpx2.URL()
     if url.scheme not in ("http", "https") or not url.host:
-        raise BadSettings("base_url", "must be a web address such as https://api.example.com/v1")
+        raise BadSettings(setting, "must be a web address such as https://api.example.com/v1")
     if url.userinfo or url.query or url.fragment:
-        raise BadSettings("base_url", "must hold no user, password, query or fragment; keys go into api_key")
+        raise BadSettings(setting, "must hold no user, password, query or fragment; keys go into api_key")
     near = _is_local(url.host)
     address = Address(str(url), url.host, near if local is None else local)
     if url.scheme == "http" and not (near or address.local):
-        raise BadSettings(
-            "base_url", f"http://{url.host} would carry the diary openly; use https, or say local = true if it is yours"
-        )
+        own = "" if local is False else f", or set {writer}_local = true if that machine and the way to it are yours"
+        raise BadSettings(setting, f"http://{url.host} would carry the diary openly; use https{own}")
     return address
+
+
+def is_hosted(model: str) -> bool:
+    """Whether a server on one's own machine hands this model's words on to somebody else's."""
+    return model.lower().endswith(_HOSTED)
 
 
 def check_key(api_key: str | None) -> str | None:
@@ -101,6 +119,21 @@ def check_key(api_key: str | None) -> str | None:
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise BadSettings("api_key", "holds signs that no key has; copy it again")
     return key or None
+
+
+def _check_proxy(proxy: str | None) -> None:
+    if proxy is not None and not proxy.startswith(("http://", "https://")):
+        raise BadSettings("writer_proxy", "must be the address of an HTTP proxy, such as http://proxy.example:3128")
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    trust = httpx2.create_ssl_context(trust_env=False)
+    if ca_file:
+        try:
+            trust.load_verify_locations(Path(ca_file).expanduser())
+        except (OSError, ssl.SSLError) as error:
+            raise BadSettings("writer_ca_file", f"{ca_file} holds no certificates that can be read") from error
+    return trust
 
 
 def _is_local(host: str) -> bool:
@@ -116,9 +149,9 @@ def _is_local(host: str) -> bool:
 
 
 class _Wire(httpx2.BaseTransport):
-    def __init__(self, *, authorization: str | None, user_agent: str, proxy: str | None) -> None:
+    def __init__(self, *, authorization: str | None, user_agent: str, proxy: str | None, trust: ssl.SSLContext) -> None:
         self._authorization, self._user_agent = authorization, user_agent
-        self._inner = httpx2.HTTPTransport(trust_env=False, proxy=proxy)
+        self._inner = httpx2.HTTPTransport(verify=trust, trust_env=False, proxy=proxy)
         # httpx2 offers no argument for the pool's network, the only place that sees every single read and write
         self._inner._pool._network_backend = _TimedNetwork()
 

@@ -2,7 +2,8 @@
 
 A writer has one, and each of its models has one. Closed, it lets calls pass. Open, it refuses them until its time is
 over. Then it is half-open: one call among all workers goes through as the probe, whose outcome closes it or opens it
-again (M. Nygard, Release It!, 2007, ch. 5). Pure: knows no database and no clock.
+again (M. Nygard, Release It!, 2007, ch. 5). After a pause that the service asked for, all go through. Pure: knows no
+database and no clock.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ PROBE_S = 120.0
 HALF_OPEN_WAIT_S = 1.0
 """What those are told to wait who come while a probe is under way; it may come back at any moment."""
 
+_PASSING = frozenset({"rate_limit", "overload", "timeout", "unavailable", "broken_off"})
+"""Failures that pass by themselves: before the third in a row, they open a breaker only where the service asks."""
+
 
 def name_breaker(writer: str, model: str, scope: FaultScope) -> str:
     """The key of a writer's breaker, or of that of one of its models."""
@@ -41,6 +45,11 @@ def tell_wait_s(now: datetime, open_until: datetime | None, probe_until: datetim
     if open_until > now:
         return (open_until - now).total_seconds()
     return HALF_OPEN_WAIT_S if probe_until is not None and probe_until > now else 0.0
+
+
+def wants_probe(failures: int, reason: str) -> bool:
+    """Whether a breaker that was open lets one call pass first; where it only kept a pause, all may come back."""
+    return failures >= FAILURES_TO_OPEN or reason not in _PASSING
 
 
 def decide_open_s(fault: Fault, failures: int, *, probe: bool) -> float | None:

@@ -18,7 +18,15 @@ from sqlalchemy import Connection, Engine, Row
 import diarynotes.store.desk_sql as sql
 from diarynotes.calls import ANSWER_DAYS, ANSWERED, Admission, Budgets, BudgetWarning, Call, KeptAnswer, Outcome
 from diarynotes.models import RecordingId, Usage
-from diarynotes.store.breakers import HALF_OPEN_WAIT_S, PROBE_S, decide_open_s, name_breaker, name_breakers, tell_wait_s
+from diarynotes.store.breakers import (
+    HALF_OPEN_WAIT_S,
+    PROBE_S,
+    decide_open_s,
+    name_breaker,
+    name_breakers,
+    tell_wait_s,
+    wants_probe,
+)
 from diarynotes.store.budgets import Account, find_accounts, is_limited, is_passed, make_warning
 from diarynotes.store.database import begin
 from diarynotes.store.tables import plain, plain_text
@@ -118,12 +126,14 @@ class Desk:
         if row.local or not (reserved_usd or spent_usd):
             return ()
         accounts = find_accounts(row.owner, row.begun_at, self._zone, budgets)
-        warnings = []
+        warnings: list[BudgetWarning] = []
         for account, booked in _book(connection, accounts, spent_usd=spent_usd, reserved_usd=-reserved_usd):
             warning = make_warning(account, booked.spent_usd)
-            if warning is not None and not booked.warned:  # the account is locked: nobody else warns of it now
-                connection.execute(sql.WARNED, _key(account))
-                warnings.append(warning)
+            if account.limit_usd is None:
+                continue
+            if (warning is not None) != booked.warned:  # the account is locked: nobody else warns of it now
+                connection.execute(sql.WARNED, {**_key(account), "warned": not booked.warned})
+                warnings += [warning] if warning else []  # else the limit was raised: it will be told of again
         return tuple(warnings)
 
 
@@ -137,7 +147,8 @@ def _look(connection: Connection, call: Call) -> tuple[datetime, list[str], floa
     """The time; which of the call's breakers want a probe; how long (s) to wait where one refuses the call."""
     rows = connection.execute(sql.LOOK, {"keys": list(name_breakers(call.writer, call.model)), **_PATIENCE}).all()
     wait_s = max(tell_wait_s(row.now, row.open_until, row.probe_until) for row in rows)
-    return rows[0].now, [row.key for row in rows if row.open_until is not None], wait_s
+    was_open = [row for row in rows if row.open_until is not None]
+    return rows[0].now, [row.key for row in was_open if wants_probe(row.failures, row.reason)], wait_s
 
 
 def _take_probe(connection: Connection, keys: Sequence[str], number: int) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 # One row at least, since the time is wanted even where there is no breaker. All workers wait for the accounts of all
 # owners, so one that is frozen while it holds them is cut off by the server.
 LOOK = text("""
-select clock.now, breakers.key, breakers.open_until, breakers.probe_until
+select clock.now, breakers.key, breakers.failures, breakers.reason, breakers.open_until, breakers.probe_until
 from (
     select clock_timestamp() as now, set_config('idle_in_transaction_session_timeout', :longest_pause, true)
 ) as clock
@@ -31,7 +31,7 @@ returning owner, period, begins, spent_usd, reserved_usd, warned
 """)
 
 WARNED = text("""
-update spend set warned = true
+update spend set warned = :warned
 where owner = :owner and period = :period and begins = :begins
 """)
 

@@ -59,6 +59,13 @@ def known_sources(engine: Engine, uris: Sequence[str], *, owner: str) -> dict[st
     return {row.uri: KnownSource(row.size_bytes, row.etag, row.recording_id) for row in rows}
 
 
+def find_sources(engine: Engine, recording_id: RecordingId) -> tuple[str, ...]:
+    """Every place at which a recording was found."""
+    with begin(engine) as connection:
+        found = select(_sources.c.uri).where(_sources.c.recording_id == recording_id).order_by(_sources.c.uri)
+        return tuple(connection.scalars(found))
+
+
 def forbid_cloud(engine: Engine, ids: Sequence[RecordingId]) -> None:
     """Nothing of these recordings may be sent to another's machine from now on."""
     with begin(engine) as connection:

@@ -127,6 +127,10 @@ class Store:
         """What is known of those of `uris` that `owner` has had registered."""
         return registry.known_sources(self.engine, uris, owner=owner)
 
+    def sources(self, recording_id: RecordingId) -> tuple[str, ...]:
+        """Every place at which a recording was found; its bytes may lie in several."""
+        return registry.find_sources(self.engine, recording_id)
+
     def landings(self, jobs: Sequence[Job]) -> list[Landing]:
         """What Postgres holds of claimed `jobs`, ready for `warehouse.land`."""
         return repair.read_landings(self.engine, jobs)
