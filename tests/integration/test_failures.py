@@ -214,7 +214,7 @@ def test_workers_whose_database_went_away_for_a_moment_keep_what_they_hold(store
     number = store.worker.number
     with other.engine.begin() as connection:
         connection.execute(
-            text("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objid = :low"),
+            text("select pg_terminate_backend(pid, 300000) from pg_locks where locktype = 'advisory' and objid = :low"),
             {"low": number & 0xFFFFFFFF},
         )
     store.worker.renew()
