@@ -137,6 +137,8 @@ def test_a_batch_may_take_longer_than_those_before_but_not_for_ever(fakes: Modul
         assert engine._limit_s(8, "cpu") == 2400.0
         assert engine._limit_s(8, "cuda") == 300.0
         engine.decode([fakes.make_window()])
+        assert engine._slowest_s is not None, "it goes by what a batch took"
+        engine._slowest_s = 0.01
         assert engine._limit_s(8, "cpu") == 60.0
         engine._note_pace(10.0)
         assert engine._limit_s(8, "cpu") == 1600.0
