@@ -1,4 +1,8 @@
-"""What tests of every kind share: the small trained Whisper of `tests/checkpoint`, a random model for llama.cpp."""
+"""What tests of every kind share: the small trained Whisper of `tests/checkpoint`, a random model for llama.cpp.
+
+Hypothesis asks the same of every run, so that what fails, fails for everybody until it is mended. It looks for new
+counterexamples with `pytest tests/unit --hypothesis-profile=search`.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,14 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import diarynotes.buckets.remote as remote
+
+_UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("same", derandomize=True, database=None, **_UNHURRIED)
+settings.register_profile("search", print_blob=True, **_UNHURRIED)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="module", autouse=True)
