@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -86,7 +85,10 @@ def start_python(code: str) -> Server:
     )
     assert process.stdout
     line = process.stdout.readline()
-    assert line.strip().isdigit(), "the server did not start"
+    if not line.strip().isdigit():
+        process.kill()
+        process.communicate()
+        raise AssertionError("the server did not start")
     return Server(process, int(line))
 
 
@@ -125,6 +127,8 @@ def start_azurite(program: Path, folder: Path) -> Server:
     for line in process.stdout:
         if "successfully listens on" in line:
             return Server(process, int(line.strip().rpartition(":")[2]))
+    process.kill()
+    process.communicate()
     raise AssertionError("Azurite did not start")
 
 
@@ -192,19 +196,13 @@ def proxied(target: int) -> Iterator[Proxy]:
 
     server = Quiet(("127.0.0.1", 0), Handler)
     proxy = Proxy(server.server_address[1], target)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     yield proxy
     proxy.waiting.set()
     server.shutdown()
     server.server_close()
     thread.join()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Cloud:
