@@ -43,7 +43,7 @@ def find_family(sandbox: Sandbox) -> list[psutil.Process]:
 
 def wait_for_end(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Those that stay; zombies whose parent is gone count as ended."""
-    alive = psutil.wait_procs(processes, timeout=60)[1]
+    alive = psutil.wait_procs(processes, timeout=PATIENCE_S)[1]
     return [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
@@ -150,7 +150,7 @@ def test_this_machine_gives_what_can_be_had_everywhere(sandbox: Sandbox) -> None
 
 def run_as_nobody(script: str) -> subprocess.CompletedProcess[str]:
     script = "import os; os.setgid(65534); os.setuid(65534); os.environ['HOME'] = '/'\n" + script
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE_S)
 
 
 @on_linux
@@ -170,7 +170,7 @@ with Sandbox(1) as sandbox:
 
 
 def test_a_script_needs_no_main_guard() -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=PATIENCE_S)
     assert (done.stdout.split()[0], done.stderr) == ("[1]", "")
 
 

@@ -17,6 +17,7 @@ import pytest
 from diarynotes.errors import EngineClosed, EngineFailed, EngineOutOfMemory, ModelUnavailable
 from diarynotes.transcribe.child import measure_memory, pick_environment
 from diarynotes.transcribe.process import Patience, ProcessEngine
+from tests.waiting import PATIENCE_S
 
 OPENING = """
 import sys, time
@@ -191,7 +192,7 @@ def test_closing_does_not_wait_for_a_batch(engine: ProcessEngine, fakes: ModuleT
     thread = threading.Thread(target=decode)
     thread.start()
     engine.close()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert len(caught) == 1
 
 

@@ -22,6 +22,7 @@ from diarynotes.transcribe.weights import (
     list_checkpoints,
     published_urls,
 )
+from tests.ports import nobody_there
 from tests.waiting import PATIENCE_S, wait_for
 
 WEIGHTS = b"weights " * 400_000
@@ -213,10 +214,7 @@ def test_a_server_that_refuses_makes_the_model_unavailable(server: Server, tmp_p
 
 
 def test_a_closed_door_is_seen_at_once(tmp_path: Path) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as closed:
-        port = closed.server_port
-
-    with pytest.raises(ModelUnavailable, match="cannot be fetched"):
+    with nobody_there() as port, pytest.raises(ModelUnavailable, match="cannot be fetched"):
         fetch_weights("tiny", tmp_path, urls=addresses(f"http://127.0.0.1:{port}"))
 
 

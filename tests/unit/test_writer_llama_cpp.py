@@ -161,7 +161,7 @@ def test_it_is_unloaded_when_idle_and_comes_back(open_backend: Open, monkeypatch
     monkeypatch.setattr(llama_cpp.LlamaModel, "close", lambda model: (close(model), closed.set()))
     backend = open_backend(idle_s=0.0)
     ask(backend)
-    assert closed.wait(10)
+    assert closed.wait(PATIENCE_S)
     assert ask(backend).usage.cached_tokens == 0
 
 
