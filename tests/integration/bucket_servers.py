@@ -29,6 +29,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 AZURE_ACCOUNT = "devstoreaccount1"
 AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # in its docs
 _AZURITE = {"name": "diarynotes-tests", "private": True, "dependencies": {"azurite": "^3.37.0"}}
@@ -156,10 +158,10 @@ def proxied(target: int) -> Iterator[Proxy]:
             proxy.requests.append(f"{self.command} {self.path}")
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if proxy.fault == "hang":
-                proxy.waiting.wait(60)
+                proxy.waiting.wait(PATIENCE_S)
                 self.close_connection = True
                 return
-            there = http.client.HTTPConnection("127.0.0.1", proxy.target, timeout=120)
+            there = http.client.HTTPConnection("127.0.0.1", proxy.target, timeout=PATIENCE_S)
             there.request(self.command, self.path, body, dict(self.headers))
             answer = there.getresponse()
             self.send(answer.status, answer.getheaders(), answer.read())
@@ -239,7 +241,7 @@ class Cloud:
 
 
 def _ask(method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
-    with urlopen(Request(url, body, headers or {}, method=method), timeout=120) as answer:
+    with urlopen(Request(url, body, headers or {}, method=method), timeout=PATIENCE_S) as answer:
         content: bytes = answer.read()
         return content
 

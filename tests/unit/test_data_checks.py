@@ -29,6 +29,7 @@ from diarynotes.models import (
     Usage,
 )
 from tests.offline import refuse_connections
+from tests.waiting import PATIENCE_S
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECRET = "Anna told me about her illness"
@@ -281,7 +282,7 @@ def test_importing_is_light_and_a_fresh_process_is_quiet(tmp_path: Path) -> None
     environment = {**os.environ, "PYTHONPATH": f"{root}:{root / 'src'}", "HOME": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
