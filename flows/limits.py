@@ -33,6 +33,7 @@ Prefect's server something to do beside saying no."""
 _LOOK_S = 0.2
 """How soon who waits sees that it is to stop."""
 _LEASE_S = 120.0
+_MOST_CAUSES = 3
 
 _log = logging.getLogger("diarynotes.flows")
 
@@ -87,7 +88,7 @@ class Slots:
                 return slots
             except Exception as error:
                 if not _is_taken(error):
-                    _log.warning("no slot of %s could be had (%s)", ", ".join(wanted), type(error).__name__)
+                    _log.warning("no slot of %s could be had (%s)", ", ".join(wanted), _describe(error))
                     return None
             self._pause(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 (so that machines do not ask in step)
             pause_s = min(1.3 * pause_s, longest_s)
@@ -107,15 +108,31 @@ def read_limits(stopping: Callable[[], bool]) -> Slots:
             while page := client.read_global_concurrency_limits(limit=_PAGE, offset=len(found)):
                 found += page
     except Exception as error:
-        _log.warning("limits could not be read (%s)", type(error).__name__)
+        _log.warning("limits could not be read (%s)", _describe(error))
     names = (limit.name for limit in found if limit.active)
     return Slots(frozenset(name for name in names if name.startswith(PREFIX)), stopping)
 
 
 def _is_taken(error: Exception) -> bool:
     """Whether this is Prefect's word that all slots are held."""
-    answer = getattr(error.__cause__, "response", None)
-    return answer is not None and answer.status_code == HTTPStatus.LOCKED
+    return _find_status(error.__cause__) == HTTPStatus.LOCKED
+
+
+def _find_status(error: BaseException | None) -> int | None:
+    """With which status Prefect's server said no, where it said anything."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def _describe(error: BaseException) -> str:
+    """The kinds of the error and of what caused it, with a server's status; never its words, which name the address."""
+    told: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None and len(told) < _MOST_CAUSES:
+        status = _find_status(cause)
+        told.append(type(cause).__name__ if status is None else f"{type(cause).__name__}, status {status}")
+        cause = cause.__cause__
+    return ", by ".join(told)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -127,7 +144,7 @@ def _give_back(slots: Any, run: Context) -> None:
     try:
         run.run(slots.__exit__, None, None, None)
     except Exception as error:
-        _log.warning("a slot comes back only with the end of its lease (%s)", type(error).__name__)
+        _log.warning("a slot comes back only with the end of its lease (%s)", _describe(error))
 
 
 logging.getLogger("prefect._internal.concurrency").addFilter(_is_news)

@@ -1,4 +1,8 @@
-"""What tests of every kind share: the small trained Whisper of `tests/checkpoint`, a random model for llama.cpp."""
+"""What tests of every kind share: the small trained Whisper of `tests/checkpoint`, a random model for llama.cpp.
+
+Hypothesis asks the same of every run, so that what fails, fails for everybody until it is mended. It looks for new
+counterexamples with `pytest tests/unit --hypothesis-profile=search`.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,57 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import diarynotes.buckets.remote as remote
+from tests.waiting import PATIENCE_S
+
+_UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("same", derandomize=True, database=None, **_UNHURRIED)
+settings.register_profile("search", print_blob=True, **_UNHURRIED)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _buckets_unknown() -> Iterator[None]:
-    """Each module begins as a process does that has reached no bucket: the servers of the one before are gone."""
-    yield
+    """Each module begins as a process does that has reached no bucket: the servers of the one before are gone.
+
+    All that it opened is closed. fsspec does so too when nobody needs it any more, but gives up after a tenth of a
+    second, and what is left open then is warned of in the middle of another test.
+    """
+    opened: list[Any] = []
+    open_backend = remote._open_backend
+
+    def open_and_note(*given: Any) -> Any:
+        opened.append(open_backend(*given))
+        return opened[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remote, "_open_backend", open_and_note)
+        yield
     remote._connections = remote._Connections()
+    for backend in opened:
+        _hang_up(backend)
+
+
+def _hang_up(backend: Any) -> None:
+    files = getattr(backend, "_files", None)
+    match type(files).__name__:
+        case "S3FileSystem" if creator := getattr(files, "_s3creator", None):
+            _run_in(files.loop, creator.__aexit__, None, None, None)
+        case "GCSFileSystem" if files._session is not None and not files._session.closed:
+            _run_in(files.loop, files._session.close)
+        case "AzureBlobFileSystem":
+            _run_in(files.loop, files.service_client.close)
+
+
+def _run_in(loop: Any, work: Any, *given: Any) -> None:
+    from fsspec.asyn import sync
+
+    sync(loop, work, *given, timeout=PATIENCE_S)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,9 @@ from diarynotes.prefect_api import TemporaryServer
 from diarynotes.settings import load_settings
 from diarynotes.store import open_store
 from diarynotes.store.embedded import stop_embedded
+from tests.waiting import PATIENCE_S, wait_for
 
+_WAY: tuple[JobState, ...] = ("received", "validated", "transcribed", "written", "landed")
 EXAMPLES = Path(__file__).parents[2] / "examples" / "voice-notes"
 
 
@@ -59,19 +61,18 @@ class CommandLine:
             cwd=self.home.parent,
         )
 
-    def call(self, *arguments: str, timeout_s: float = 300, **environment: str) -> Result:
+    def call(self, *arguments: str, timeout_s: float = PATIENCE_S, **environment: str) -> Result:
         process = self.start(*arguments, **environment)
         out, err = process.communicate(timeout=timeout_s)
         return Result(process.returncode, out, err)
 
-    def wait_for(self, state: JobState) -> None:
-        """Returns when a run in progress has a recording in this state."""
+    def wait_for(self, state: JobState, process: subprocess.Popen[str]) -> None:
+        """Returns when `process`, a run in progress, has brought a recording into this state or further."""
         settings = load_settings(self.environment)
-        while not (settings.home / "postgres").exists():
-            os.sched_yield()
+        states = _WAY[_WAY.index(state) :]
+        wait_for((settings.home / "postgres").exists, "a database", process=process)
         with open_store(settings.database_url, settings.home) as store:
-            while not store.jobs.list(states=[state], limit=1):
-                os.sched_yield()
+            wait_for(lambda: store.jobs.list(states=states, limit=1), state, process=process)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import pytest
 
 from diarynotes.models import SAMPLE_RATE
 from diarynotes.testing import SENTENCES
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -160,9 +161,9 @@ def test_an_interrupted_run_gives_everything_back(
 ) -> None:
     make_notes(tmp_path / "notes", 60)
     process = command_line.start("run", str(tmp_path / "notes"), "--engine", "scripted")
-    command_line.wait_for("validated")
+    command_line.wait_for("validated", process)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert "run the same command again" in err
     assert "Traceback" not in err
@@ -230,18 +231,19 @@ def test_the_doctor_finds_all_well(command_line: Any) -> None:
     assert names["engine whisper"] == "missing"
 
 
-def test_two_thousand_damaged_copies(command_line: Any, tmp_path: Path, damage: Any) -> None:
+def test_damaged_copies(command_line: Any, tmp_path: Path, damage: Any) -> None:
+    """Two thousand are decoded in `tests/integration/test_hostile_files.py`; these go all the way."""
     folder = tmp_path / "damaged"
     folder.mkdir()
     originals = sorted(EXAMPLES.iterdir())
     chance = random.Random(1)
-    for number in range(2_000):
+    for number in range(300):
         original = chance.choice(originals)
         (folder / f"{number}{original.suffix}").write_bytes(damage.damage(original.read_bytes(), number))
-    outcome = command_line.call("run", str(folder), "--engine", "scripted", "--json", timeout_s=1_200)
+    outcome = command_line.call("run", str(folder), "--engine", "scripted", "--json", timeout_s=2 * PATIENCE_S)
     assert outcome.status in (0, 3), outcome.err
     assert outcome.json["landed"] + outcome.json["quarantined"] == outcome.json["recordings"]
-    assert outcome.json["recordings"] > 1_900
+    assert outcome.json["recordings"] > 285
     assert not list((command_line.home / "spool").iterdir())
 
 

@@ -16,6 +16,8 @@ import httpx
 import pytest
 import yaml
 
+from tests.waiting import PATIENCE_S
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
@@ -118,7 +120,7 @@ def test_each_stage_runs_where_the_settings_say(
         assert wait_until(passed_on)
     finally:
         worker.terminate()
-        worker.communicate(timeout=60)
+        worker.communicate(timeout=PATIENCE_S)
     notes = command_line.call("notes", "--json").json
     assert len(notes) == 12
     assert {note["source"].split("/")[-2] for note in notes} == {"anna", "ben"}

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from flows.upgrades import upgrade_notes
 from flows.workshop import Wishes, Workshop
 from tests.integration.vendor_server import Answer, Seen, Vendor, serve
 from tests.integration.vendor_wire import KEY, WIRES, conversation
+from tests.processes import end_process
+from tests.waiting import PATIENCE_S
 
 pytest_plugins = ["tests.integration.store_fixtures"]
 pytestmark = pytest.mark.slow
@@ -47,7 +50,7 @@ def vendor() -> Iterator[Vendor]:
 def settings(tmp_path: Path, database_url: str, vendor: Vendor) -> Settings:
     keys = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": f"{vendor.url}/v1"}
     found = load_settings(keys, home=tmp_path / "home", database_url=database_url, timezone="Europe/Berlin")
-    return replace(found, writers=("openai",), writer_concurrency=1, workers=1, lease_s=5.0)
+    return replace(found, writers=("openai",), writer_concurrency=1, workers=1)
 
 
 @pytest.fixture
@@ -217,30 +220,35 @@ def test_workers_whose_clocks_are_an_hour_off_take_nothing_from_the_others(
     shop = open_shop(settings)
     ids = register(shop, str(tmp_path / "notes"))
     (mine,) = shop.store.jobs.claim("received", ids=ids[:1])
-    names = {"HOME": settings.home, "DATABASE_URL": settings.database_url, "WRITERS": "openai", "LEASE_S": 5}
+    names = {"HOME": settings.home, "DATABASE_URL": settings.database_url, "WRITERS": "openai"}
     names["TIMEZONE"] = "Europe/Berlin"
     environment = {f"DIARYNOTES_{name}": str(value) for name, value in names.items()}
     environment |= {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": f"{vendor.url}/v1"}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", LATE, str(skew_s), claimed, *ids],
-            env=os.environ | environment,
-            cwd=Path(__file__).parents[2],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for skew_s, claimed in ((3600, ids[1]), (-3600, ids[2]))
-    ]
-    assert [worker.stdout.readline() for worker in workers if worker.stdout] == ["claims 1\n"] * 2
-    assert shop.store.jobs.claim("received", ids=ids[1:3]) == []  # their leases are no shorter for their clocks
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
-    for worker in workers:
-        worker.communicate(timeout=300)
-        assert worker.returncode == 0
+    command = [sys.executable, "-c", LATE]
+    with ExitStack() as ending:
+        workers = [
+            subprocess.Popen(
+                [*command, str(skew_s), claimed, *ids],
+                env=os.environ | environment,
+                cwd=Path(__file__).parents[2],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for skew_s, claimed in ((3600, ids[1]), (-3600, ids[2]))
+        ]
+        for worker in workers:
+            ending.callback(end_process, worker)
+        assert [worker.stdout.readline() for worker in workers if worker.stdout] == ["claims 1\n"] * 2
+        # Their leases are no shorter for their clocks.
+        assert shop.store.jobs.claim_suspects("received", ids=ids[1:3]) == []
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.write("go\n")
+            worker.stdin.flush()
+        for worker in workers:
+            worker.communicate(timeout=2 * PATIENCE_S)
+            assert worker.returncode == 0
     states = {line.job.recording_id: line.job.state for line in shop.store.jobs.list()}
     assert [states[key] for key in (ids[0], *ids[3:])] == ["received", "landed", "landed"]
     shop.store.jobs.release(mine)
@@ -261,6 +269,7 @@ def test_workers_whose_clocks_are_an_hour_off_take_nothing_from_the_others(
 
 def copy_database(home: Path, place: Path) -> None:
     """The folder of the embedded Postgres, which is stopped."""
+    assert not (home / "postgres" / "data" / "postmaster.pid").exists()
     shutil.copytree(home / "postgres" / "data", place, symlinks=True)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,9 @@ from typing import Any
 
 import httpx
 import pytest
+
+from tests.ports import find_port
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +78,7 @@ def inbox() -> Iterator[Inbox]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Take)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     yield Inbox(f"http://127.0.0.1:{server.server_port}/hook", texts)
     server.shutdown()
     server.server_close()
@@ -85,9 +87,7 @@ def inbox() -> Iterator[Inbox]:
 @pytest.fixture
 def full_server(tmp_path: Path) -> Iterator[dict[str, str]]:
     """A Prefect server with all its services, automations among them; the environment of its clients."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = find_port()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment = {
         **inherited,
@@ -112,7 +112,7 @@ def full_server(tmp_path: Path) -> Iterator[dict[str, str]]:
             stderr=log,
         )
     try:
-        assert wait_until(lambda: _answers(environment["PREFECT_API_URL"]), 240), (tmp_path / "server.log").read_text()
+        assert wait_until(lambda: _answers(environment["PREFECT_API_URL"])), (tmp_path / "server.log").read_text()
         yield environment
     finally:
         server.kill()
@@ -127,8 +127,8 @@ def _answers(url: str) -> bool:
         return False
 
 
-def wait_until(holds: Callable[[], bool], deadline_s: float) -> bool:
-    end = time.monotonic() + deadline_s
+def wait_until(holds: Callable[[], bool]) -> bool:
+    end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         if holds():
             return True
@@ -147,7 +147,7 @@ def register_automations(environment: dict[str, str], inbox: Inbox, folder: Path
         [str(folder / "register.sh")],
         env={**environment, "ALERT_URL": inbox.url},
         check=True,
-        timeout=180,
+        timeout=PATIENCE_S,
         capture_output=True,
     )
 
@@ -183,15 +183,15 @@ def test_operators_are_told(full_server: dict[str, str], inbox: Inbox, tmp_path:
             "id": "5d2c1a3e-8a37-4f0e-9d0c-3d1b1f0c7a11",
         }
         api.post("/events", json=[beat]).raise_for_status()
-        subprocess.run([sys.executable, "-c", EMIT], env=full_server, cwd=ROOT, check=True, timeout=120)
+        subprocess.run([sys.executable, "-c", EMIT], env=full_server, cwd=ROOT, check=True, timeout=PATIENCE_S)
         set_state(api, start_run(api, "unlucky run"), "SCHEDULED", "Late")
-        assert wait_until(lambda: bool(inbox.holding("gave a recording up") and inbox.holding("budget")), 60)
+        assert wait_until(lambda: bool(inbox.holding("gave a recording up") and inbox.holding("budget")))
         assert inbox.holding("gave a recording up") == [
             "diarynotes gave a recording up: worker_died (resource_exhaustion). There may be more: run diarynotes dead."
         ]
         assert inbox.holding("budget") == ["A budget of diarynotes is nearly used up: 8.5 of 10 USD this month."]
-        assert wait_until(lambda: bool(inbox.holding("is late: unlucky run")), 60)
-        assert wait_until(lambda: bool(inbox.holding("crashed: lost run")), 120)
+        assert wait_until(lambda: bool(inbox.holding("is late: unlucky run")))
+        assert wait_until(lambda: bool(inbox.holding("crashed: lost run")))
         state = api.get(f"/flow_runs/{lost}").json()["state"]
         assert (state["type"], state["message"]) == ("CRASHED", "Its heartbeats are missing, so its process is gone.")
 
@@ -209,7 +209,7 @@ def test_a_run_that_a_recording_kills_each_time_lands_its_neighbours(
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_S,
         )
         statuses.append(process.returncode)
     assert statuses == [-signal.SIGKILL] * 4 + [1], process.stderr

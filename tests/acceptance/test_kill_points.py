@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -34,7 +34,8 @@ pytestmark = pytest.mark.slow
 
 SEED = os.environ.get("DIARYNOTES_KILL_SEED", "20261121")
 AT_ONCE = 2
-FROZEN_LEASE_S = 2.0
+FROZEN_LEASE_S = 3.0
+"""Of the one that freezes, and of nobody else."""
 CLIP_S = 2
 NOTES = (
     f"{CLOUD}/2026-05-01T10-00-00",
@@ -79,10 +80,10 @@ class Rig:
         rescuer, _ = other_hand = self.hands.get()
         frozen = foreman.work(place, freeze_at, "freeze")
         try:
-            rescued = rescuer.work(place)
+            rescued = rescuer.work(replace(place, lease_s=60.0))
         finally:
             thawed = foreman.thaw(place, frozen)
-        last = rescuer.work(place)
+        last = rescuer.work(replace(place, lease_s=60.0))
         self.hands.put(other_hand)
         return self._end(foreman, vendor, [freeze_at], [frozen, rescued, thawed, last])
 

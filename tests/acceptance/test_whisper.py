@@ -19,6 +19,7 @@ from diarynotes.settings import load_settings
 from diarynotes.store import open_store
 from diarynotes.word_errors import WordErrors, count_word_errors
 from tests.acceptance.conftest import CommandLine, read_sound
+from tests.waiting import PATIENCE_S, wait_for
 
 CLIPS = Path(__file__).parents[1] / "checkpoint" / "clips"
 NAMES = ("02-awb.opus", "06-awb.opus", "09-rms.opus", "13-rms.opus")
@@ -72,18 +73,19 @@ def test_a_long_recording_that_is_killed_goes_on_after_what_was_stored(
     settings = load_settings(command_line.environment)
 
     process = command_line.start(*arguments)
-    command_line.wait_for("validated")
+    command_line.wait_for("validated", process)
     with open_store(settings.database_url, settings.home) as store:
         count = text("select count(*) from heard_windows")
-        kept = 0
-        while not kept and process.poll() is None:
+
+        def count_kept() -> int:
             with store.engine.begin() as connection:
-                kept = connection.scalar(count) or 0
+                return connection.scalar(count) or 0
+
+        wait_for(count_kept, "a window that was stored", process=process)
         children = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-        assert kept
-        assert not psutil.wait_procs(children, timeout=30)[1]
+        assert not psutil.wait_procs(children, timeout=PATIENCE_S)[1]
         result = command_line.call(*arguments)
         with store.engine.begin() as connection:
             assert connection.scalar(count) == 0

@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -29,6 +28,8 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import pytest
+
+from tests.waiting import PATIENCE_S
 
 AZURE_ACCOUNT = "devstoreaccount1"
 AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # in its docs
@@ -86,7 +87,10 @@ def start_python(code: str) -> Server:
     )
     assert process.stdout
     line = process.stdout.readline()
-    assert line.strip().isdigit(), "the server did not start"
+    if not line.strip().isdigit():
+        process.kill()
+        process.communicate()
+        raise AssertionError("the server did not start")
     return Server(process, int(line))
 
 
@@ -125,6 +129,8 @@ def start_azurite(program: Path, folder: Path) -> Server:
     for line in process.stdout:
         if "successfully listens on" in line:
             return Server(process, int(line.strip().rpartition(":")[2]))
+    process.kill()
+    process.communicate()
     raise AssertionError("Azurite did not start")
 
 
@@ -152,10 +158,10 @@ def proxied(target: int) -> Iterator[Proxy]:
             proxy.requests.append(f"{self.command} {self.path}")
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if proxy.fault == "hang":
-                proxy.waiting.wait(60)
+                proxy.waiting.wait(PATIENCE_S)
                 self.close_connection = True
                 return
-            there = http.client.HTTPConnection("127.0.0.1", proxy.target, timeout=120)
+            there = http.client.HTTPConnection("127.0.0.1", proxy.target, timeout=PATIENCE_S)
             there.request(self.command, self.path, body, dict(self.headers))
             answer = there.getresponse()
             self.send(answer.status, answer.getheaders(), answer.read())
@@ -192,19 +198,13 @@ def proxied(target: int) -> Iterator[Proxy]:
 
     server = Quiet(("127.0.0.1", 0), Handler)
     proxy = Proxy(server.server_address[1], target)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     yield proxy
     proxy.waiting.set()
     server.shutdown()
     server.server_close()
     thread.join()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Cloud:
@@ -241,7 +241,7 @@ class Cloud:
 
 
 def _ask(method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
-    with urlopen(Request(url, body, headers or {}, method=method), timeout=120) as answer:
+    with urlopen(Request(url, body, headers or {}, method=method), timeout=PATIENCE_S) as answer:
         content: bytes = answer.read()
         return content
 

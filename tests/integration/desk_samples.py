@@ -1,4 +1,4 @@
-"""What the desk's tests share: a desk in memory and one in Postgres that are asked alike, with a clock to be turned."""
+"""What the desk's tests share: a desk in memory and one in Postgres that are asked alike; their clock stands still."""
 
 from __future__ import annotations
 
@@ -35,35 +35,38 @@ CALL = Call(
 )
 USAGE = Usage("openai", "large", 850, 120, cached_tokens=512)
 FREE = Budgets()
+NOON = datetime(2027, 1, 14, 23, tzinfo=UTC)
+"""Where each office's clock stands at first: noon of the 15th in Auckland, far from the next day and the next month."""
 
 # Postgres looks for functions in the first schema first, so the desk's statements read this clock instead of theirs.
-_SHIFTED_CLOCK = """
-create schema shifted;
-create table shifted.clock (shift interval not null);
-insert into shifted.clock values ('0');
-create function shifted.clock_timestamp() returns timestamptz language sql volatile
-    as 'select pg_catalog.clock_timestamp() + shift from shifted.clock';
-alter database desk set search_path = shifted, public, pg_catalog;
+_STILL_CLOCK = """
+create schema still;
+create table still.clock (now timestamptz not null);
+insert into still.clock values ('{noon}');
+create function still.clock_timestamp() returns timestamptz language sql volatile as 'select now from still.clock';
+alter database desk set search_path = still, public, pg_catalog;
 """
-_EMPTY = "truncate calls, spend, breakers, answers restart identity; update shifted.clock set shift = '0'"
+_EMPTY = "truncate calls, spend, breakers, answers restart identity"
 
 
 @dataclass
 class Office:
-    """A desk with its books, and the clock that both go by."""
+    """A desk with its books, and the clock that both go by: it stands still until it is turned.
+
+    So what is asked is true to the second, however long this machine takes to ask it.
+    """
 
     desk: Desk
     books: Store | MemoryDesk
-    shift: Callable[[timedelta], None] = field(repr=False)
-    ahead: timedelta = timedelta()
+    turn: Callable[[datetime], None] = field(repr=False)
+    now: datetime = NOON
 
     def pass_time(self, seconds: float) -> None:
-        self.ahead += timedelta(seconds=seconds)
-        self.shift(self.ahead)
+        self.set_clock(self.now + timedelta(seconds=seconds))
 
     def set_clock(self, moment: datetime) -> None:
-        self.ahead = moment - datetime.now(UTC)
-        self.shift(self.ahead)
+        self.now = moment
+        self.turn(moment)
 
     def admit(self, call: Call = CALL, usd: str | None = "1", budgets: Budgets = FREE) -> int:
         """The number of a call that must be let in."""
@@ -72,11 +75,11 @@ class Office:
         assert admission.refused is None
         return admission.number
 
-    def refusal(self, call: Call = CALL, usd: str | None = "1", budgets: Budgets = FREE) -> tuple[str | None, int]:
-        """Why a call is refused, which it must be, and the seconds to wait, rounded."""
+    def refusal(self, call: Call = CALL, usd: str | None = "1", budgets: Budgets = FREE) -> tuple[str | None, float]:
+        """Why a call is refused, which it must be, and the seconds to wait."""
         admission = self.desk.admit(call, None if usd is None else Decimal(usd), budgets)
         assert admission.number is None, admission
-        return admission.refused, round(admission.wait_s)
+        return admission.refused, admission.wait_s
 
     def spend(
         self, usd: str | None, call: Call = CALL, budgets: Budgets = FREE, most: str | None = "1"
@@ -101,31 +104,35 @@ class Office:
 
 
 def open_memory_office() -> Office:
-    now = [timedelta()]
-    desk = MemoryDesk(ZONE, clock=lambda: datetime.now(UTC) + now[0])
-    return Office(desk, desk, lambda ahead: now.__setitem__(0, ahead))
+    now = [NOON]
+    desk = MemoryDesk(ZONE, clock=lambda: now[0])
+    return Office(desk, desk, lambda moment: now.__setitem__(0, moment))
 
 
 @contextmanager
 def open_desk_store(postgres_url: str, home: Path) -> Iterator[Store]:
-    """A store on a database `desk`, made anew from the template, whose desk reads a clock that can be turned."""
+    """A store on a database `desk`, made anew from the template, whose desk reads a clock of ours."""
     url = make_url(postgres_url).set(database="desk").render_as_string(hide_password=False)
     _run(postgres_url, "create database desk template template_ready")
-    _run(url, _SHIFTED_CLOCK)
+    _run(url, _STILL_CLOCK.format(noon=NOON.isoformat()))
     with open_store(url, home, zone=ZONE) as store:
         yield store
     _run(postgres_url, "drop database desk")
 
 
 def open_postgres_office(store: Store) -> Office:
-    """A desk with empty books, which go by the real time."""
+    """A desk with empty books."""
 
     def execute(statement: str, **values: object) -> None:
         with store.engine.begin() as connection:
             connection.execute(text(statement), values)
 
+    def turn(moment: datetime) -> None:
+        execute("update still.clock set now = :moment", moment=moment)
+
     execute(_EMPTY)
-    return Office(store.desk, store, lambda ahead: execute("update shifted.clock set shift = :ahead", ahead=ahead))
+    turn(NOON)
+    return Office(store.desk, store, turn)
 
 
 def _run(url: str, statement: str) -> None:

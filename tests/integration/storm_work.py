@@ -40,7 +40,8 @@ OWNERS = ("ann", "ben")
 MODELS = {"openai": "gpt-5.4-mini", "anthropic": "claude-haiku-4-5", "mistral": "mistral-small-latest"}
 CONTEXT_TOKENS = 16_000
 """So that the longest answer, which is set aside for each call, is 3,200 tokens."""
-TIMEOUT_S = 3.0
+TIMEOUT_S = 20.0
+"""Only an answer that drips takes so long, at a byte a second; what is well must not, on the busiest machine."""
 HASTE = 1000
 """The desk's clock runs so many times as fast as others, and waits are as much shorter."""
 LONGEST_PAUSE_S = 0.8

@@ -12,6 +12,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
@@ -29,7 +31,7 @@ def test_the_benchmark_measures_ours_and_a_peer(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
     command = [sys.executable, str(BENCHMARKS / "transcribe.py"), "--quick", "--json", str(out)]
     only = ["--contenders", "ctranslate2,faster-whisper", "--workloads", "notes,hours"]
-    told = subprocess.run([*command, *only], check=True, capture_output=True, text=True, timeout=120).stdout
+    told = subprocess.run([*command, *only], check=True, capture_output=True, text=True, timeout=PATIENCE_S).stdout
 
     figures = json.loads(out.read_text())
     ours, peer, *hours = figures["runs"]

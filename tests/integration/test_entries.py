@@ -29,6 +29,7 @@ from flows import entries
 from flows.entries import reopen_degraded, write_entries, write_left_entries
 from flows.workshop import Workshop, open_workshop
 from tests.integration.diary_samples import WISHES, hear, write
+from tests.waiting import PATIENCE_S
 
 pytest_plugins = ["tests.integration.store_fixtures"]
 
@@ -242,7 +243,7 @@ class Teller(ScriptedWriter):
         self.asked += 1
         self.seen.append(transcript.text)
         self.is_asked.set()
-        assert self.may_answer.wait(30)
+        assert self.may_answer.wait(PATIENCE_S)
         body = (Sentence(transcript.segments[1].text, (1,)),)
         return replace(self.answer, body=body)  # type: ignore[arg-type, type-var]
 
@@ -462,7 +463,7 @@ def test_of_two_that_write_a_day_at_once_one_asks_and_both_end(
     teller.may_answer.clear()
     with ThreadPoolExecutor() as pool:
         first = pool.submit(amend, shop, *ids)
-        assert teller.is_asked.wait(30)
+        assert teller.is_asked.wait(PATIENCE_S)
         with store.entry_turn("me", DAY) as turn:
             assert turn is None
         second = pool.submit(amend, shop, *ids)
@@ -481,7 +482,7 @@ def test_a_note_that_comes_while_its_day_is_written_is_not_missed(
     teller.may_answer.clear()
     with ThreadPoolExecutor() as pool:
         writing = pool.submit(amend, shop, *ids)
-        assert teller.is_asked.wait(30)
+        assert teller.is_asked.wait(PATIENCE_S)
         write_beside(shop, hear(store, EVENING + timedelta(hours=1), OWLS))
         teller.may_answer.set()
         assert writing.result(30) == 1

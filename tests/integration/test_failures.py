@@ -30,6 +30,7 @@ from flows.claims import Claims, group_suspects, in_turns
 from flows.retries import retry_delays
 from flows.workshop import Workshop
 from tests.integration.store_samples import advance, bring_to, claim_one, register
+from tests.waiting import PATIENCE_S
 
 pytest_plugins = ["tests.integration.store_fixtures"]
 
@@ -101,7 +102,7 @@ def test_a_poisoned_recording_ends_dead_and_its_neighbours_land(
     bring_to(store, "validated", found)
     poison = found[17]
     deaths = 0
-    while (status := child(WORKER, database_url, store.home, poison.id, size).wait(60)) == -signal.SIGKILL:
+    while (status := child(WORKER, database_url, store.home, poison.id, size).wait(PATIENCE_S)) == -signal.SIGKILL:
         deaths += 1
         assert deaths <= 4, "one more than most_crashes"
     assert status == 0
@@ -156,7 +157,7 @@ def test_a_suspect_waits_until_nobody_here_holds_anything_else(shop: Workshop) -
         waiting = threading.Thread(target=take)
         waiting.start()
         assert not taken.wait(0.5)
-    waiting.join(10)
+    waiting.join(PATIENCE_S)
     assert taken.is_set()
 
 
@@ -214,7 +215,7 @@ def test_workers_whose_database_went_away_for_a_moment_keep_what_they_hold(store
     number = store.worker.number
     with other.engine.begin() as connection:
         connection.execute(
-            text("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objid = :low"),
+            text("select pg_terminate_backend(pid, 300000) from pg_locks where locktype = 'advisory' and objid = :low"),
             {"low": number & 0xFFFFFFFF},
         )
     store.worker.renew()

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from diarynotes.prefect_api import TemporaryServer, reporting_to
 from flows.limits import Slots, read_limits
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
-
-_PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +33,29 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @contextmanager
 def limited(url: str, **sizes: int) -> Iterator[None]:
-    """Limits of these sizes, by the ends of their names."""
-    with SyncPrefectClient(url) as client:  # which asks a busy server again
+    """Limits of these sizes, by the ends of their names.
+
+    The client asks a busy server again, which may have done the first time what it did not come to answer.
+    """
+    with SyncPrefectClient(url) as client:
         for name, size in sizes.items():
-            client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=f"diarynotes.{name}", limit=size))
+            wanted = GlobalConcurrencyLimitCreate(name=f"diarynotes.{name}", limit=size)
+            with suppress(ObjectAlreadyExists):
+                client.create_global_concurrency_limit(wanted)
         try:
             yield
         finally:
             for name in sizes:
-                client.delete_global_concurrency_limit_by_name(f"diarynotes.{name}")
+                with suppress(ObjectNotFound):
+                    client.delete_global_concurrency_limit_by_name(f"diarynotes.{name}")
+
+
+@pytest.fixture
+def nothing_wrong(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fails where Prefect could not be asked: work goes on without limits then, and only the log tells of it."""
+    caplog.set_level(logging.WARNING, logger="diarynotes.flows")
+    yield
+    assert [record.message for record in caplog.get_records("call") if record.name == "diarynotes.flows"] == []
 
 
 def used(url: str, name: str) -> int:
@@ -49,6 +63,7 @@ def used(url: str, name: str) -> int:
         return client.read_global_concurrency_limit_by_name(f"diarynotes.{name}").active_slots
 
 
+@pytest.mark.usefixtures("nothing_wrong")
 def test_no_more_than_the_limit_at_once_and_all_is_given_back(url: str) -> None:
     with limited(url, **{"writer.openai": 2, "owner.anna": 5}):
         limits = read_limits(lambda: False)
@@ -71,6 +86,7 @@ def test_no_more_than_the_limit_at_once_and_all_is_given_back(url: str) -> None:
         assert (used(url, "writer.openai"), used(url, "owner.anna")) == (0, 0)
 
 
+@pytest.mark.usefixtures("nothing_wrong")
 def test_who_waits_goes_on_when_a_slot_is_free_and_when_told_to_stop(url: str) -> None:
     stop, entered = threading.Event(), threading.Event()
     with limited(url, **{"gpu.here": 1}):
@@ -83,19 +99,20 @@ def test_who_waits_goes_on_when_a_slot_is_free_and_when_told_to_stop(url: str) -
         with limits.hold("gpu.here"):
             waiting = threading.Thread(target=enter)
             waiting.start()
-            assert not entered.wait(3), "the only slot is held"
-        assert entered.wait(_PATIENCE_S)
+            assert not entered.wait(0.5), "the only slot is held"
+        assert entered.wait(PATIENCE_S)
         waiting.join()
         entered.clear()
         with limits.hold("gpu.here"):
             waiting = threading.Thread(target=enter)
             waiting.start()
             stop.set()
-            assert entered.wait(_PATIENCE_S)
+            assert entered.wait(PATIENCE_S)
             waiting.join()
             assert used(url, "gpu.here") == 1, "it went on without one"
 
 
+@pytest.mark.usefixtures("nothing_wrong")
 def test_an_error_in_the_block_gives_the_slot_back(url: str) -> None:
     with limited(url, **{"writer.server": 1}):
         limits = read_limits(lambda: False)
@@ -121,9 +138,8 @@ def test_a_limit_that_is_off_or_gone_holds_nobody(url: str) -> None:
         assert read_limits(lambda: False).names == set()
         with limits.hold("writer.openai"):
             assert used(url, "writer.openai") == 0
-    begun = time.monotonic()
     with limits.hold("writer.openai"):
-        assert time.monotonic() - begun < _PATIENCE_S
+        pass  # one that waited would wait for ever
 
 
 def test_without_a_server_work_goes_on(url: str, caplog: pytest.LogCaptureFixture) -> None:

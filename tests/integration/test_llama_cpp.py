@@ -23,9 +23,9 @@ from diarynotes.diary.language_model import Reply
 from diarynotes.diary.note_shape import NoteShape
 from diarynotes.errors import WriterFailed
 from diarynotes.models import DiaryNote, Segment, Transcript
+from tests.waiting import PATIENCE_S
 
 DAY = date(2026, 11, 21)
-START_S = 60.0
 SAID = Transcript(
     "t",
     "r",
@@ -103,7 +103,7 @@ def server(random_gguf: Path, tmp_path: Path) -> Iterator[str]:
 
 
 def await_server(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    given_up = time.monotonic() + START_S
+    given_up = time.monotonic() + PATIENCE_S
     while True:
         try:
             with urllib.request.urlopen(url, timeout=5):

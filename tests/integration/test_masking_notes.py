@@ -76,8 +76,8 @@ def test_time_grows_with_the_length_alone() -> None:
         _, private = mask_transcript(replace(hear(texts)), names=["Katharina Berg"])
         return time.process_time() - start, private
 
-    spend(once)
-    short, _ = spend(once)
-    long, private = spend(once * 8)
+    # The least of three: whoever shares the machine makes some of them slower.
+    short = min(spend(once)[0] for _ in range(3))
+    long, private = min((spend(once * 8) for _ in range(3)), key=lambda spent: spent[0])
     assert dict(private.kinds) == {"PERSON": 1, "PHONE": 1}
-    assert long < 8 * short * 2.5
+    assert long < 8 * short * 4, "eight times the length would take 64 times as long if it grew with the square"

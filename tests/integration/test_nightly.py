@@ -10,12 +10,11 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,9 @@ from flows.pick_up import pick_up
 from flows.table_checks import check_postgres, check_warehouse, compare_warehouse, mend_warehouse
 from flows.workshop import Workshop, open_workshop
 from tests.integration.diary_samples import hear, write
+from tests.ports import find_port
+from tests.processes import end_process
+from tests.waiting import PATIENCE_S, wait_for
 
 pytest_plugins = ["tests.integration.store_fixtures"]
 
@@ -74,7 +76,7 @@ def prefect_url(prefect_folder: Path) -> Iterator[str]:
     """A server of ours, with Prefect's UI where there is a browser to look at it."""
     with pytest.MonkeyPatch.context() as patch:
         if CHROMIUM:
-            port = prefect_api._free_port()
+            port = find_port()
             patch.setattr(prefect_api, "_free_port", lambda: port)
             ui = {
                 "PREFECT__SERVER_EPHEMERAL": "",
@@ -134,12 +136,14 @@ def reporting(url: str) -> Iterator[Ui]:
         yield Ui(url)
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Returns once what Prefect writes a moment later is there."""
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+class Standing(datetime):
+    """A clock that says for ever when this began."""
+
+    began = datetime.now(UTC)
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return cls.began.astimezone(tz)
 
 
 def run_night(url: str, **wanted: Any) -> Any:
@@ -148,7 +152,10 @@ def run_night(url: str, **wanted: Any) -> Any:
 
 
 @pytest.mark.slow
-def test_a_night_does_every_step_and_a_second_one_next_to_nothing(shop: Workshop, prefect_url: str) -> None:
+def test_a_night_does_every_step_and_a_second_one_next_to_nothing(
+    shop: Workshop, prefect_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(night, "datetime", Standing)  # both are of one day, whenever this runs
     land(shop, 2)
     left = hear(shop.store, MORNING + timedelta(days=2), SAID)  # by a run that died
     state = run_night(prefect_url)
@@ -202,7 +209,8 @@ def test_a_step_that_fails_is_told_of_and_the_others_are_done(
     assert list((shop.settings.home / "reports").iterdir())
 
 
-def start(what: str, *arguments: str, shop: Workshop, url: str, **environment: str) -> subprocess.Popen[str]:
+@contextmanager
+def start(what: str, *arguments: str, shop: Workshop, url: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """A process with work of `night_work`, on the home and the database of `shop`."""
     settings = shop.settings
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DIARYNOTES_", "PREFECT_"))}
@@ -218,17 +226,19 @@ def start(what: str, *arguments: str, shop: Workshop, url: str, **environment: s
         "PYTHONPATH": str(ROOT),
     }
     command = [sys.executable, "-m", "tests.integration.night_work", what, *arguments]
-    return subprocess.Popen(command, env={**inherited, **ours, **environment}, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env={**inherited, **ours, **environment}, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        end_process(process)
 
 
 @pytest.mark.slow
 def test_a_night_that_was_killed_is_completed_by_the_next(shop: Workshop, prefect_url: str) -> None:
     land(shop, 2)
-    night_of_death = start("hang", shop=shop, url=prefect_url)
-    assert night_of_death.stdout is not None
-    assert night_of_death.stdout.readline() == "writing an entry\n"
-    night_of_death.kill()
-    night_of_death.communicate()
+    with start("hang", shop=shop, url=prefect_url) as night_of_death:
+        assert night_of_death.stdout is not None
+        assert night_of_death.stdout.readline() == "writing an entry\n"
     assert not shop.store.entries()
     state = run_night(prefect_url)
     assert state.is_completed(), state.message
@@ -244,8 +254,8 @@ def test_nothing_that_was_said_gets_into_prefect(shop: Workshop, prefect_url: st
         shutil.copy(EXAMPLES / name, shop.settings.home / folder / name)
     (shop.settings.home / "first" / "broken.wav").write_bytes(b"nothing like sound")
     talkative = {"PREFECT_LOGGING_LEVEL": "DEBUG", "PREFECT_LOGGING_ROOT_LEVEL": "DEBUG"}
-    work = start("talk", str(shop.settings.home / "first"), *SAID, shop=shop, url=prefect_url, **talkative)
-    told, _ = work.communicate(timeout=300)
+    with start("talk", str(shop.settings.home / "first"), *SAID, shop=shop, url=prefect_url, **talkative) as work:
+        told, _ = work.communicate(timeout=2 * PATIENCE_S)
     ids, failed, night_state = [line for line in told.splitlines() if re.match(r"\[|[A-Z]+$", line)]
     assert (failed, night_state) == ("FAILED", "COMPLETED")
     # it was heard, and got into the diary
@@ -294,7 +304,7 @@ def browse(page: str, folder: Path) -> str:
         f"--user-data-dir={folder}",
     ]
     command = [CHROMIUM, *options, "--virtual-time-budget=15000", "--dump-dom", page]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S).stdout
 
 
 @pytest.mark.slow
@@ -336,11 +346,9 @@ def test_threads_of_ours_report_to_the_server_of_their_run(prefect_url: str) -> 
 
     with reporting(prefect_url) as ui:
         state = probe(return_state=True)
-    told = ui.ask("logs", logs={"flow_run_id": {"any_": [str(state.state_details.flow_run_id)]}})
-    assert {line["message"] for line in told} >= {
-        "told by a thread of ours",
-        "Recording thread was set aside: silent",
-    }
+    wanted = {"flow_run_id": {"any_": [str(state.state_details.flow_run_id)]}}
+    messages = {"told by a thread of ours", "Recording thread was set aside: silent"}
+    wait_for(lambda: messages <= {line["message"] for line in ui.ask("logs", logs=wanted)}, "what the thread tells")
     wanted = {"event": {"name": ["diarynotes.recording.quarantined"]}}
     wait_for(lambda: "thread" in json.dumps(ui.all("events", filter=wanted)))
 

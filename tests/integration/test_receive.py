@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -33,18 +33,11 @@ from diarynotes.store.store import Store
 from flows.draining import register_drops
 from flows.stages import register_objects
 from flows.workshop import Workshop
+from tests.waiting import PATIENCE_S, wait_for
 
 pytest_plugins = ["tests.integration.store_fixtures"]
 
-DEADLINE_S = 30.0
 SECRET = "s" * 32
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    ends = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < ends, "it never came true"
-        time.sleep(0.05)
 
 
 class Running:
@@ -71,7 +64,7 @@ class Running:
         self._reader.start()
 
     def request(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         try:
             connection.request(method, path, body, headers or {})
             return connection.getresponse().status
@@ -85,8 +78,8 @@ class Running:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        status = self.process.wait(timeout=DEADLINE_S)
-        self._reader.join(DEADLINE_S)
+        status = self.process.wait(timeout=PATIENCE_S)
+        self._reader.join(PATIENCE_S)
         if self.process.stderr is not None:
             self.process.stderr.close()
         return status
@@ -156,7 +149,7 @@ def test_the_receiver_does_not_start_half_open(tmp_path: Path, settings: dict[st
         env=environment | settings,
         capture_output=True,
         text=True,
-        timeout=DEADLINE_S,
+        timeout=PATIENCE_S,
     )
     assert ended.returncode == 2
     assert told in ended.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,19 +21,11 @@ from diarynotes.store import StaleDay, open_store
 from diarynotes.store.land import TABLES
 from diarynotes.store.store import Store
 from tests.integration.store_samples import DAY, advance, bring_to, claim_one, register
+from tests.waiting import PATIENCE_S, wait_for
 
 pytest_plugins = ["tests.integration.store_fixtures"]
 
-PAUSE_S = 1.0
-PATIENCE_S = 60.0
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    give_up_at = time.monotonic() + PATIENCE_S
-    while not (found := condition()):
-        assert time.monotonic() < give_up_at
-        time.sleep(0.05)
-    return found
+PAUSE_S = 3.0
 
 
 def versions(store: Store) -> dict[str, int]:

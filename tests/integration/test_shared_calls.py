@@ -12,12 +12,13 @@ import pytest
 from diarynotes.buckets import list_objects
 from diarynotes.models import Priority
 from diarynotes.settings import load_settings
-from diarynotes.store.embedded import stop_embedded
 from diarynotes.testing import ScriptedEngine
 from flows import stages
 from flows.transcription import transcribe_claimed
 from flows.workshop import Wishes, Workshop, open_workshop
 from tests.integration import vendor_server as vs
+
+pytest_plugins = ["tests.integration.store_fixtures"]
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "voice-notes"
 WISHES = Wishes(engine="scripted", model="", language="", writers=("openai",))
@@ -31,17 +32,17 @@ def vendor() -> Iterator[Any]:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, vendor: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
+def shop(tmp_path: Path, database_url: str, vendor: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
     monkeypatch.setattr("flows.engines.Engines.borrow", borrow_scripted)
     settings = load_settings(
         {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": f"{vendor.url}/v1"},
         home=tmp_path / "home",
+        database_url=database_url,
         timezone="Europe/Berlin",
         workers=1,
     )
     with open_workshop(settings) as workshop:
         yield workshop
-    stop_embedded(settings.home / "postgres")
 
 
 def borrow_scripted(*_: Any) -> Any:

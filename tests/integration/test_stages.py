@@ -15,23 +15,24 @@ from diarynotes.buckets import list_objects
 from diarynotes.errors import EngineFailed
 from diarynotes.models import Segment, Transcript, WindowText
 from diarynotes.settings import load_settings
-from diarynotes.store.embedded import stop_embedded
 from diarynotes.testing import ScriptedEngine
 from flows import stages, writing
 from flows.transcription import transcribe_claimed
 from flows.workshop import Wishes, Workshop, open_workshop
 from flows.writers import Writers
 
+pytest_plugins = ["tests.integration.store_fixtures"]
+
 EXAMPLES = Path(__file__).parents[2] / "examples" / "voice-notes"
 WISHES = Wishes(engine="scripted", model="", language="", writers=("extractive",))
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Workshop]:
-    settings = load_settings({}, home=tmp_path / "home", timezone="Europe/Berlin", workers=1)
+def shop(tmp_path: Path, database_url: str) -> Iterator[Workshop]:
+    home = tmp_path / "home"
+    settings = load_settings({}, home=home, database_url=database_url, timezone="Europe/Berlin", workers=1)
     with open_workshop(settings) as workshop:
         yield workshop
-    stop_embedded(settings.home / "postgres")
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from flows.upgrades import Upgraded, upgrade_notes
 from flows.workshop import Wishes, Workshop
 from tests.integration import vendor_server as vs
 from tests.integration.diary_samples import WISHES, hear
+from tests.waiting import PATIENCE_S, wait_for
 
 pytest_plugins = ["tests.integration.store_fixtures"]
 
@@ -448,7 +449,7 @@ def hanging(vendors: Vendors) -> Iterator[threading.Event]:
 
     def hang() -> None:
         asked.set()
-        over.wait(60)
+        over.wait(PATIENCE_S)
 
     vendors.while_writing = hang
     yield asked
@@ -459,16 +460,14 @@ def hanging(vendors: Vendors) -> Iterator[threading.Event]:
 def test_killed_while_a_model_writes_the_old_note_stands_and_the_next_upgrade_takes_over(
     shop: Workshop, vendors: Vendors, bad_note: str, hanging: threading.Event, killed: Callable[[], None]
 ) -> None:
-    assert hanging.wait(30)
+    assert hanging.wait(PATIENCE_S)
     note = current(shop.store, bad_note)
     assert shop.store.jobs.claim("landed", ids=[bad_note]) == []
     killed()
     assert current(shop.store, bad_note) == note
     assert shop.store.verify() == ()
     vendors.while_writing = lambda: None
-    done = upgrade(shop)
-    while not done.ids:  # Postgres may take a moment to see that the process is gone
-        done = upgrade(shop)
+    wait_for(lambda: upgrade(shop).ids)  # Postgres may take a moment to see that the process is gone
     assert history(shop.store, bad_note)[-1] == ("openai", False, True)
 
 
@@ -534,7 +533,7 @@ def test_the_command_runs_the_flow_lands_leftovers_and_amends_the_days(
         check=False,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         env=environment,
     )
     assert done.returncode == 0, done.stderr

@@ -32,6 +32,7 @@ from tests.integration.store_samples import (
     make_transcript,
     register,
 )
+from tests.waiting import PATIENCE_S
 
 pytest_plugins = ["tests.integration.store_fixtures"]
 
@@ -130,7 +131,7 @@ def test_processes_that_land_the_same_rows_leave_the_newest_attempt(warehouse: W
         assert each.stdout is not None
         each.stdout.readline()
     for each in landers:
-        out, _ = each.communicate("\n", timeout=120)
+        out, _ = each.communicate("\n", timeout=PATIENCE_S)
         assert out == "done\n"
     assert titles(warehouse) == [(3, "by 3")] * 16
     assert warehouse.read("segments").collect().height == 32

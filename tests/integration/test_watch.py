@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,17 +22,10 @@ from diarynotes.store.store import Store
 from diarynotes.watch import Folder, Settling, Watch, make_folder
 from flows.draining import register_drops
 from flows.workshop import Workshop
+from tests.processes import end_process
+from tests.waiting import PATIENCE_S, wait_for
 
 pytest_plugins = ["tests.integration.store_fixtures"]
-
-DEADLINE_S = 20.0
-
-
-def wait_for(condition: Callable[[], object], what: str = "it") -> None:
-    ends = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < ends, f"{what} never came true"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -76,12 +69,12 @@ def watching(inbox: Counting, *folders: Folder, **options: object) -> Iterator[N
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert ready.wait(DEADLINE_S)
+    assert ready.wait(PATIENCE_S)
     try:
         yield
     finally:
         stopping.set()
-        thread.join(DEADLINE_S)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
         assert not failures
 
@@ -255,9 +248,9 @@ def test_the_command_stops_in_order(
         (folder / "note.m4a").write_bytes(b"sound")
         wait_for(lambda: dropped(store))
         process.send_signal(number)
-        _, said = process.communicate(timeout=DEADLINE_S)
+        _, said = process.communicate(timeout=PATIENCE_S)
     finally:
-        process.kill()
+        end_process(process)
     assert process.returncode == 0
     assert f"Watching {folder}" in said
     assert "Traceback" not in said

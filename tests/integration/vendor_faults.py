@@ -17,7 +17,8 @@ Costs: TypeAlias = Literal["nothing", "unknown", "what it tells"]
 
 FIRST, SECOND = (2.0, 3.0), (4.0, 5.0)
 """The bounds of the wait before the second try and the third, s."""
-TIMEOUT_S = 0.15
+TIMEOUT_S = 1.5
+"""Of a writer that is to run out of time: long enough for a request to arrive whatever the machine is busy with."""
 DATE = "Sat, 21 Nov 2026 10:00:00 GMT"
 LATER = "Sat, 21 Nov 2026 10:00:06 GMT"
 """Six seconds later, by the server's own clock."""

@@ -1,18 +1,18 @@
-import socket
+from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
 
 from diarynotes.cost import price, total_usd
 from diarynotes.models import Cost, Usage
+from tests.offline import refuse_connections
 
 
 @pytest.fixture(autouse=True)
-def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("a price was looked up over the network")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    wanted = refuse_connections(monkeypatch)
+    yield
+    assert wanted == [], "a price was looked up over the network"
 
 
 def test_tokens_cost_what_the_list_says() -> None:

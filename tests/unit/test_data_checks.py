@@ -1,5 +1,4 @@
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -29,6 +28,8 @@ from diarynotes.models import (
     Transcript,
     Usage,
 )
+from tests.offline import refuse_connections
+from tests.waiting import PATIENCE_S
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECRET = "Anna told me about her illness"
@@ -260,12 +261,10 @@ def test_threads_may_check_at_the_same_time() -> None:
 
 
 def test_checks_neither_call_home_nor_write_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("a data check opened a connection")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
+    wanted = refuse_connections(monkeypatch)
     monkeypatch.chdir(tmp_path)
     check_rows("costs", [good_rows()["costs"]])
+    assert wanted == []
     assert os.environ["GX_ANALYTICS_ENABLED"] == "false"
     assert list(tmp_path.iterdir()) == []
 
@@ -283,7 +282,7 @@ def test_importing_is_light_and_a_fresh_process_is_quiet(tmp_path: Path) -> None
     environment = {**os.environ, "PYTHONPATH": f"{root}:{root / 'src'}", "HOME": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []

@@ -220,7 +220,7 @@ def test_health_is_what_the_process_answers(status, code):
         if status is None:
             server.server_close()
         else:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         asked = {"HEALTH_URL": f"http://127.0.0.1:{server.server_port}/health", "PATH": os.environ["PATH"]}
         done = subprocess.run([sys.executable, DOCKER / "health.py"], env=asked, capture_output=True)
         if status:

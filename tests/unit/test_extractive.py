@@ -246,7 +246,9 @@ def test_time_grows_with_the_length_and_no_faster() -> None:
         return time.process_time() - start
 
     seconds(50)
-    assert seconds(2000) < 10 * 4 * max(min(seconds(500) for _ in range(3)) / 4, 0.01)
+    # The least of three: whoever shares the machine makes some of them slower.
+    short, long = (min(seconds(count) for _ in range(3)) for count in (200, 3200))
+    assert long < 16 * 5 * max(short, 0.005), "it would take 256 times as long if it grew with the square"
 
 
 def test_the_same_transcript_gives_the_same_note() -> None:
@@ -279,7 +281,7 @@ _SPEECH = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_SPEECH, st.sampled_from(["en", "", "de", "zh"]))
 def test_it_never_fails_and_points_only_at_what_exists(texts: list[str], language: str) -> None:
     note = write_note(transcript(*texts, language=language), day=date.max, writers=(WRITER,))

@@ -270,7 +270,7 @@ _PIECE = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.lists(_PIECE, max_size=4), min_size=1, max_size=4), st.lists(_NAME, max_size=2), st.booleans())
 def test_a_perfect_copy_comes_back_exactly(parts: list[list[str]], names: list[str], glue: bool) -> None:
     texts = [("" if glue else " ").join(part) for part in parts]
@@ -280,7 +280,7 @@ def test_a_perfect_copy_comes_back_exactly(parts: list[list[str]], names: list[s
     assert findings == ()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     _NAME,
     st.lists(st.sampled_from(["{}", " {} ", "{}'s", "({})", "{}, {}", "x {}-{}"]), min_size=1, max_size=4),
@@ -294,7 +294,7 @@ def test_nothing_of_an_owned_name_is_left_in_any_case(name: str, forms: list[str
     assert not re.search(rf"\b{re.escape(name.casefold())}\b", left.casefold())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(10**15, 10**16 - 1), st.lists(st.sampled_from(["", " ", "-", ", ", "  "]), min_size=3, max_size=3))
 def test_nothing_of_a_long_number_is_left_in_any_spacing(number: int, gaps: list[str]) -> None:
     groups = re.findall("....", str(number))

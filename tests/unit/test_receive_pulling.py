@@ -18,6 +18,7 @@ from diarynotes.receive.messages import Places, Refused
 from diarynotes.receive.pubsub import Subscription
 from diarynotes.receive.pulling import Parcel, keep_pulling, pull_once
 from diarynotes.store.facts import Drop
+from tests.waiting import PATIENCE_S
 
 PLACES = Places(("gs://voice",), "me")
 NAME = "projects/p-1/subscriptions/voice-notes"
@@ -75,9 +76,9 @@ def test_a_queue_that_fails_is_asked_again(caplog: pytest.LogCaptureFixture, mon
     with Inbox(lambda drops: kept.extend(drops) or len(drops), None) as inbox:
         thread = threading.Thread(target=keep_pulling, args=(shelf, inbox, stopping))
         thread.start()
-        assert shelf.emptied.wait(10)
+        assert shelf.emptied.wait(PATIENCE_S)
         stopping.set()
-        thread.join(10)
+        thread.join(PATIENCE_S)
     assert len(kept) == 1
     assert "ConnectionError" in caplog.text
     assert "secret words" not in caplog.text

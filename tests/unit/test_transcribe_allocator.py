@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 CODE = """
 import resource, psutil
 from diarynotes.transcribe.allocator import give_memory_back, keep_freed_memory
@@ -26,7 +28,9 @@ print(first, second, kept - psutil.Process().memory_info().rss)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it concerns glibc only")
 def test_freed_memory_is_kept_and_given_back_when_told() -> None:
-    told = subprocess.run([sys.executable, "-c", CODE], check=True, capture_output=True, text=True, timeout=60).stdout
+    told = subprocess.run(
+        [sys.executable, "-c", CODE], check=True, capture_output=True, text=True, timeout=PATIENCE_S
+    ).stdout
     first, second, given_back = map(int, told.split())
 
     assert first > 1000

@@ -18,6 +18,7 @@ from diarynotes.transcribe import conversion, whisper
 from diarynotes.transcribe.conversion import convert_weights
 from diarynotes.transcribe.ctranslate2 import Backend, _choose_batch
 from diarynotes.transcribe.mel import log_mel
+from tests.waiting import PATIENCE_S
 
 
 def write_checkpoint(path: Path, vocabulary: int = 51865) -> Path:
@@ -297,7 +298,7 @@ def test_processes_may_convert_at_once_and_a_killed_one_leaves_nothing(weights: 
     code += "print(convert_weights(Path(sys.argv[1]), Path(sys.argv[2]), 'int8'))"
     command = [sys.executable, "-c", code, str(weights), str(tmp_path)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    folders = {process.communicate(timeout=60)[0].strip() for process in processes}
+    folders = {process.communicate(timeout=PATIENCE_S)[0].strip() for process in processes}
 
     (folder,) = (path for path in left.parent.iterdir() if path.is_dir())
     assert folders == {str(folder)}
@@ -399,6 +400,7 @@ def test_a_device_that_fails_is_said(weights: Path, models: Path) -> None:
 
 
 def test_a_quantization_that_the_device_lacks_is_said(weights: Path, models: Path) -> None:
+    """What it names goes by the processor: not each computes in int16."""
     with pytest.raises(BadSettings, match=r"choose float32, (int16, )?int8, int8_float32"):
         Backend(weights, models, device="cpu", quantization="float16")
 

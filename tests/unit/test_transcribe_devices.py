@@ -15,6 +15,7 @@ from diarynotes.testing import ScriptedEngine
 from diarynotes.transcribe.devices import Devices, MovingEngine, find_gpu, list_devices
 from diarynotes.transcribe.engine import Engine
 from diarynotes.transcribe.process import ProcessEngine
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -215,9 +216,9 @@ def test_closing_also_ends_what_it_is_moving_to(devices: Devices, fakes: ModuleT
     engine = MovingEngine("scripted", open_on, devices)
     thread = threading.Thread(target=ask)
     thread.start()
-    assert moving.wait(30)
+    assert moving.wait(PATIENCE_S)
     engine.close()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert [each._child for each in engines] == [None, None]
     assert devices.best == "cuda"

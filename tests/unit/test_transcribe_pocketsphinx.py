@@ -15,6 +15,7 @@ from diarynotes.errors import BadSettings, EngineFailed
 from diarynotes.models import SAMPLE_RATE, Span, Window, WindowText
 from diarynotes.transcribe import pocketsphinx
 from diarynotes.transcribe.pocketsphinx import Backend
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_a_worker_killed_while_idle_is_replaced(engine: Backend) -> None:
 
     for worker in killed:
         worker.kill()
-    psutil.wait_procs(killed, timeout=5)
+    psutil.wait_procs(killed, timeout=PATIENCE_S)
 
     assert killed
     assert decode_again(engine, window) == expected
@@ -148,7 +149,7 @@ def test_closing_stops_the_workers_and_may_be_done_twice() -> None:
     engine.close()
 
     assert len(started) == 2
-    assert psutil.wait_procs(started, timeout=5)[1] == []
+    assert psutil.wait_procs(started, timeout=PATIENCE_S)[1] == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
@@ -169,4 +170,4 @@ def test_workers_die_with_a_killed_process() -> None:
         os.kill(process.pid, signal.SIGKILL)
 
     assert workers
-    assert psutil.wait_procs(workers, timeout=10)[1] == []
+    assert psutil.wait_procs(workers, timeout=PATIENCE_S)[1] == []

@@ -15,6 +15,7 @@ from diarynotes.transcribe.engine import Engine
 from diarynotes.transcribe.opening import Opening
 from diarynotes.transcribe.pool import EnginePool, estimate_bytes, open_apart
 from diarynotes.transcribe.process import Patience, ProcessEngine
+from tests.waiting import PATIENCE_S
 
 MB = 1_000_000
 
@@ -114,7 +115,7 @@ def test_who_holds_none_waits_for_room(opener: Opener) -> None:
         with pool.borrow(opening("a")):
             thread.start()
             assert not got.wait(0.1)
-        assert got.wait(10)
+        assert got.wait(PATIENCE_S)
         thread.join()
     assert opener.closed() == ["a", "b"]
 
@@ -151,12 +152,12 @@ def test_an_engine_that_idles_is_unloaded(opener: Opener) -> None:
         with pool.borrow(opening("busy")):
             use(pool, "idle")
             ((_, busy), (_, idle)) = opener.opened
-            assert idle.closed.wait(10)
+            assert idle.closed.wait(PATIENCE_S)
             assert not busy.closed.is_set()
-        assert busy.closed.wait(10)
+        assert busy.closed.wait(PATIENCE_S)
         assert pool.openings() == ()
         use(pool, "idle")
-        assert opener.opened[-1][1].closed.wait(10)
+        assert opener.opened[-1][1].closed.wait(PATIENCE_S)
 
 
 def test_an_engine_that_is_used_again_is_kept_for_longer(opener: Opener) -> None:
@@ -206,7 +207,7 @@ def test_closing_ends_all_and_those_who_wait(opener: Opener) -> None:
     with pool.borrow(opening("a")):
         thread.start()
         pool.close()
-        thread.join(10)
+        thread.join(PATIENCE_S)
     pool.close()
     assert opener.closed() == ["a"]
     assert len(failed) == 1
@@ -285,9 +286,9 @@ def test_an_interruption_ends_what_is_at_work_and_nothing_else(monkeypatch: pyte
         use(pool, "kept")
         thread = threading.Thread(target=decode)
         thread.start()
-        assert at_work.wait(30)
+        assert at_work.wait(PATIENCE_S)
         pool.interrupt()
-        thread.join(10)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
         assert [each.model for each in pool.openings()] == ["kept"]
         with pool.borrow(opening("x", "whisper")) as engine:

@@ -17,6 +17,7 @@ import pytest
 from diarynotes.errors import EngineClosed, EngineFailed, EngineOutOfMemory, ModelUnavailable
 from diarynotes.transcribe.child import measure_memory, pick_environment
 from diarynotes.transcribe.process import Patience, ProcessEngine
+from tests.waiting import PATIENCE_S
 
 OPENING = """
 import sys, time
@@ -137,6 +138,8 @@ def test_a_batch_may_take_longer_than_those_before_but_not_for_ever(fakes: Modul
         assert engine._limit_s(8, "cpu") == 2400.0
         assert engine._limit_s(8, "cuda") == 300.0
         engine.decode([fakes.make_window()])
+        assert engine._slowest_s is not None, "it goes by what a batch took"
+        engine._slowest_s = 0.01
         assert engine._limit_s(8, "cpu") == 60.0
         engine._note_pace(10.0)
         assert engine._limit_s(8, "cpu") == 1600.0
@@ -189,7 +192,7 @@ def test_closing_does_not_wait_for_a_batch(engine: ProcessEngine, fakes: ModuleT
     thread = threading.Thread(target=decode)
     thread.start()
     engine.close()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert len(caught) == 1
 
 

@@ -46,7 +46,7 @@ def draw_tokens(generator: Any, tokenizer: Any, length: int) -> Any:
 
 
 @pytest.mark.parametrize("multilingual", [True, False])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 6), louder=st.sampled_from([-8.0, 0.0, 8.0]))
 def test_the_rules_are_those_of_openai(multilingual: bool, seed: int, length: int, louder: float) -> None:
     import torch

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from diarynotes.up.registering import find_deployments_file
 from diarynotes.up.rescue import Rescuer
 from diarynotes.up.running import AlreadyUp, _alone, _check_port, _usual_port, local_buckets
 from diarynotes.up.server import client_environment, server_environment
+from tests.waiting import wait_for
 
 
 def test_secrets_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -> None:
@@ -149,12 +151,17 @@ def test_what_is_said_fits_a_line_whatever_files_are_called(monkeypatch: pytest.
     assert "stopped" in stopped.lower()
 
 
+def altered(module: ModuleType, **changes: Any) -> SimpleNamespace:
+    """The module as one of ours is to see it; for everybody else it stays as it is."""
+    return SimpleNamespace(**vars(module) | changes)
+
+
 @pytest.fixture
 def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A child that ends as soon as it is started, and a clock that goes as it is told."""
     clock = [0.0]
-    monkeypatch.setattr(children.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(children.sys, "executable", "/bin/false")
+    monkeypatch.setattr(children, "time", altered(time, monotonic=lambda: clock[0]))
+    monkeypatch.setattr(children, "sys", altered(sys, executable="/bin/false"))
     child = Child("failing", [], {}, tmp_path / "log")
     child.start()
     yield child, clock
@@ -178,15 +185,12 @@ def test_a_child_that_ends_again_and_again_is_started_less_and_less_often(failin
 
 
 def wait_until_ended(child: Child) -> None:
-    deadline = time.time() + 20
-    while child.is_running:
-        assert time.time() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: not child.is_running)
 
 
 def test_a_run_is_asked_for_when_something_is_stranded_and_not_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, asked = [100.0], []
-    monkeypatch.setattr(rescue.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(rescue, "time", altered(time, monotonic=lambda: clock[0]))
     stranded = iter([False, True, True])
     rescuer = Rescuer(lambda: next(stranded), lambda: asked.append(clock[0]))
     while clock[0] < 200:

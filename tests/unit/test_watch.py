@@ -6,21 +6,14 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from diarynotes.watch import Settling, settling
+from tests.waiting import wait_for
 
 SETTLE_S = 0.1
-
-
-def wait_for(condition: Callable[[], object], deadline_s: float = 10.0) -> None:
-    ends = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < ends, "it never came true"
-        time.sleep(0.005)
 
 
 def taken(files: Settling) -> list[str]:
@@ -36,8 +29,8 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_file_counts_when_it_has_been_the_same_for_a_moment(path: Path) -> None:
     files = Settling(SETTLE_S)
-    path.write_bytes(b"sound")
     begun = time.monotonic()
+    path.write_bytes(b"sound")
     files.add(str(path))
     assert taken(files) == [str(path)]
     assert time.monotonic() - begun > SETTLE_S / 2

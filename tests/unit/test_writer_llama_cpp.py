@@ -25,6 +25,7 @@ from diarynotes.diary.llama_cpp import Backend
 from diarynotes.diary.note_shape import NoteShape, read_shape
 from diarynotes.errors import BadSettings, NotInstalled, WriterFailed
 from diarynotes.models import Draft, Segment, Transcript
+from tests.waiting import PATIENCE_S
 
 DAY = date(2026, 11, 21)
 SAID = ("I went home with Anna at nine.", "She did not call.")
@@ -160,7 +161,7 @@ def test_it_is_unloaded_when_idle_and_comes_back(open_backend: Open, monkeypatch
     monkeypatch.setattr(llama_cpp.LlamaModel, "close", lambda model: (close(model), closed.set()))
     backend = open_backend(idle_s=0.0)
     ask(backend)
-    assert closed.wait(10)
+    assert closed.wait(PATIENCE_S)
     assert ask(backend).usage.cached_tokens == 0
 
 
@@ -222,17 +223,27 @@ def test_ctrl_c_ends_it(open_backend: Open, endless: str, monkeypatch: pytest.Mo
     done = threading.Event()
 
     def interrupt() -> None:
-        asked.wait(30)
+        asked.wait(PATIENCE_S)
         while not done.wait(0.05):
             signal.pthread_kill(here, signal.SIGINT)
 
+    def give_up(_number: int, _frame: object) -> None:
+        if not done.is_set():  # one that comes later would end the tests
+            done.set()
+            raise KeyboardInterrupt
+
     backend = open_backend(endless, context_tokens=4_096)
-    threading.Thread(target=interrupt, daemon=True).start()
+    before = signal.signal(signal.SIGINT, give_up)
+    interrupting = threading.Thread(target=interrupt, daemon=True)
+    interrupting.start()
     try:
         with pytest.raises(KeyboardInterrupt):
             backend.write(transcript(), day=DAY)
     finally:
         done.set()
+        asked.set()
+        interrupting.join()
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_file_cut_off_is_told(open_backend: Open, random_gguf: Path, tmp_path: Path) -> None:

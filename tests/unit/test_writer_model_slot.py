@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from diarynotes.diary.model_slot import ModelSlot
+from tests.waiting import PATIENCE_S
 
 FOREVER_S = 3_600.0
 
@@ -66,7 +67,7 @@ def test_another_takes_its_place(slot: ModelSlot[str, FakeModel], make: Maker) -
 def test_it_is_dropped_when_idle(slot: ModelSlot[str, FakeModel], make: Maker) -> None:
     with slot.lend("a", make("a"), idle_s=0.0) as model:
         pass
-    assert model.closed.wait(5)
+    assert model.closed.wait(PATIENCE_S)
     with slot.lend("a", make("a"), idle_s=FOREVER_S):
         assert len(make.made) == 2
 

@@ -28,6 +28,9 @@ from diarynotes.errors import NotInstalled, StorageFailed
 _START_LIMIT_S = 90.0
 """Longest wait for a server to come up, crash recovery included."""
 
+_PROBE: dict[str, Any] = {"connect_timeout": 5, "application_name": "diarynotes"}
+"""How we look at a server: under the name of all that is ours, or a look would be taken for a stranger's."""
+
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._-]{1,80}")
 """Paths in which Postgres, libpq and a URL all take a socket folder as it is; a socket's whole path has ~100 bytes."""
 
@@ -129,7 +132,7 @@ def _answers(address: dict[str, Any]) -> bool:
     import psycopg
 
     try:
-        psycopg.connect(**address, connect_timeout=5).close()
+        psycopg.connect(**address, **_PROBE).close()
     except psycopg.OperationalError:
         return False
     return True
@@ -201,7 +204,7 @@ def count_clients(data: Path) -> int:
         "select count(*) from pg_stat_activity where backend_type = 'client backend' "
         "and pid <> pg_backend_pid() and application_name <> 'diarynotes'"
     )
-    with suppress(psycopg.Error), psycopg.connect(**address, connect_timeout=5) as connection:
+    with suppress(psycopg.Error), psycopg.connect(**address, **_PROBE) as connection:
         row = connection.execute(count).fetchone()
         return int(row[0]) if row else 0
     return 0

@@ -25,6 +25,8 @@ from diarynotes.errors import BadSettings, StorageFailed
 
 _LOCK_LIMIT_S = 100.0
 """Longest wait for another process that starts or stops the server."""
+_FAREWELL_S = 5.0
+"""How long somebody else's connection may still be there until it counts as one that stays."""
 
 _users: dict[Path, tuple[int, int]] = {}
 """Folder -> (descriptor of its `users.lock`, how many times this process has started it)."""
@@ -90,11 +92,11 @@ def _in_use(folder: Path) -> bool:
     finally:
         os.close(descriptor)
     # a connection closed a moment ago may still be on its way out, so look more than once
-    deadline = time.monotonic() + 0.3
+    deadline = time.monotonic() + _FAREWELL_S
     while cluster.count_clients(folder / "data"):
         if time.monotonic() > deadline:
             return True
-        time.sleep(0.02)
+        time.sleep(0.05)
     return False
 
 

@@ -153,9 +153,14 @@ class Worker:
             connection.execute(text("select 1"))
         session = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         session.detach()
-        session.execute(text("select pg_advisory_lock(:number)"), {"number": number})
-        if self._number:
-            session.execute(_ADOPT, {"worker": number, "lost": self._number, "lease_s": self.lease_s})
+        try:
+            session.execute(text("select pg_advisory_lock(:number)"), {"number": number})
+            if self._number:
+                session.execute(_ADOPT, {"worker": number, "lost": self._number, "lease_s": self.lease_s})
+        except BaseException:  # detached as it is, no pool would close it
+            with suppress(SQLAlchemyError):
+                session.close()
+            raise
         self._session, self._number = session, number
 
     def _end_session(self) -> None:

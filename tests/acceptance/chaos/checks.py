@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -23,7 +24,10 @@ from tests.acceptance.chaos.clouds import Paid
 from tests.acceptance.chaos.plan import Drop
 from tests.acceptance.chaos.sounds import is_damaged
 from tests.acceptance.chaos.witness import find_faults
-from tests.acceptance.chaos.world import Happening
+from tests.acceptance.chaos.world import ZONE, Happening
+
+_FAREWELL_S = 60.0
+"""How long a process may take to end, s."""
 
 
 def check_recordings(store: Store, contents: Sequence[bytes], drops: Sequence[Drop]) -> Iterator[str]:
@@ -121,10 +125,10 @@ def check_books(store: Store) -> Iterator[str]:
             sum(coalesce(c.usd, c.reserved_usd)) filter (where c.outcome is not null) as spent,
             sum(c.reserved_usd) filter (where c.outcome is null) as reserved
         from spend s join calls c on (s.owner = '' or c.owner = s.owner) and not c.local
-            and date_trunc(s.period, c.begun_at)::date = s.begins
+            and date_trunc(s.period, c.begun_at at time zone '{zone}')::date = s.begins
         group by 1, 2, 3, 4, 5
     """
-    for row in _read(store, statement):
+    for row in _read(store, statement.format(zone=ZONE)):
         if (row.spent_usd, row.reserved_usd) != (row.spent or 0, row.reserved or 0):
             yield f"account {row.owner!r} of the {row.period}: {row}"
 
@@ -132,10 +136,12 @@ def check_books(store: Store) -> Iterator[str]:
 def check_home(store: Store) -> Iterator[str]:
     """No process is left, and no file that the next start and the next snapshot do not clear away."""
     home = store.home
-    for process in psutil.process_iter():
+    give_up_at = time.monotonic() + _FAREWELL_S
+    while _find_processes(home) and time.monotonic() < give_up_at:
+        time.sleep(0.1)
+    for process in _find_processes(home):
         with suppress(psutil.Error):
-            if process.environ().get("DIARYNOTES_HOME") == str(home):
-                yield f"process {process.pid} ({process.name()}) is left over"
+            yield f"process {process.pid} ({process.name()}) is left over"
     sweep_spool(home / "spool")
     for path in home.glob(f".{store.snapshot_path.name}-*"):
         os.utime(path, (0, 0))  # a builder on another machine might still be at it; after an hour none is
@@ -143,6 +149,16 @@ def check_home(store: Store) -> Iterator[str]:
     store.snapshot()
     for path in [*home.glob("spool/*"), *home.glob(".*")]:
         yield f"{path.relative_to(home)} is left over"
+
+
+def _find_processes(home: Path) -> list[psutil.Process]:
+    """All that were started for this home, by whomever."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("DIARYNOTES_HOME") == str(home):
+                found.append(process)
+    return found
 
 
 def _said_twice(store: Store) -> list[tuple[str, list[str]]]:

@@ -1,9 +1,8 @@
-"""Small tools for processes and ports."""
+"""Small tools for processes."""
 
 from __future__ import annotations
 
 import os
-import socket
 import urllib.error
 import urllib.request
 from contextlib import suppress
@@ -18,12 +17,6 @@ def plain_environment() -> dict[str, str]:
     forbid_telemetry()
     strange = ("DIARYNOTES_", "PREFECT_API", "PREFECT_HOME", "AWS_", "OPENAI_", "ANTHROPIC_", "MISTRAL_")
     return {name: value for name, value in os.environ.items() if not name.startswith(strange)}
-
-
-def find_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(url: str) -> bool:

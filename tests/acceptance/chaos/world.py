@@ -29,10 +29,12 @@ from diarynotes.store.store import Store
 from tests.acceptance.chaos.clouds import Clouds
 from tests.acceptance.chaos.nursery import Nursery, WorkerProcess
 from tests.acceptance.chaos.plan import Drop, Step
-from tests.acceptance.chaos.processes import answers, end_family, find_port, plain_environment
+from tests.acceptance.chaos.processes import answers, end_family, plain_environment
 from tests.acceptance.chaos.witness import install
+from tests.ports import find_port
 
 BUCKET = "notes"
+ZONE = "Europe/Berlin"
 LEASE_S = 10.0
 FROZEN_S = 13.0
 SMALLEST_FILE_BYTES = 2048
@@ -326,7 +328,7 @@ class World:
         """What all workers are set up by."""
         return plain_environment() | {
             "DIARYNOTES_HOME": str(self.home),
-            "DIARYNOTES_TIMEZONE": "Europe/Berlin",
+            "DIARYNOTES_TIMEZONE": ZONE,
             "DIARYNOTES_ENGINE": "scripted",
             "DIARYNOTES_BUCKETS": f"s3://{BUCKET}",
             "DIARYNOTES_LEASE_S": str(LEASE_S),

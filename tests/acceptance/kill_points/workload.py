@@ -34,7 +34,7 @@ WISHES = Wishes("scripted", "", "", ())
 CLOUD, HOME = "anna", "ben"
 """Whose notes a cloud's model writes, and whose stay here."""
 
-_PATIENCE_S = 60.0
+_PATIENCE_S = 250.0
 
 _PASSING: dict[str, tuple[str, ...]] = {
     "recordings": ("registered_at",),
