@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from diarynotes.diary.masking import KINDS, Mask, mask_transcript
 from diarynotes.diary.masking.national_ids import COUNTRIES, _module, is_national_id
-from diarynotes.diary.masking.number_words import number_words
+from diarynotes.diary.masking.number_words import number_pattern, number_words, read_number
 from diarynotes.diary.masking.placeholders import find_placeholders, make_placeholder
 from diarynotes.models import Draft, Mood, Segment, Sentence, Todo, Transcript
 
@@ -301,6 +301,38 @@ def test_nothing_of_a_long_number_is_left_in_any_spacing(number: int, gaps: list
     spaced = "".join(group + gap for group, gap in zip(groups, [*gaps, ""], strict=True))
     masked = mask(f"The card is {spaced} and", f"again {number}.")
     assert not re.search(r"\d", re.sub(r"\[[A-Z]+_\d+[A-Z]*\]", "", masked))
+
+
+_LANGUAGES = st.sampled_from(["en", "de", "fr", "es", "ja", ""])
+_ODD = st.one_of(
+    st.text(max_size=30),
+    st.text("SİXsixDıEZſevenTRİPLEdoubleINDİAKKåß 1٢３-‑.+@()[]{}\n", max_size=40),
+    st.sampled_from(["SİX", "dıez", "ſeven", "TRİPLE SİX", "INDİA", "double ß", "1²3", "１２３", "PERſON_1", "İD 2"]),
+)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.lists(_ODD, min_size=1, max_size=5), st.lists(st.text(max_size=8), max_size=2), _LANGUAGES)
+def test_no_text_at_all_stops_it_or_comes_back_changed(texts: list[str], names: list[str], language: str) -> None:
+    masked, private = mask_transcript(hear(*texts, language=language), names=names)
+    plain, findings = private.unmask(draft(*(segment.text for segment in masked.segments)))
+    assert [sentence.text for sentence in plain.body] == texts
+    assert [finding for finding in findings if finding.code == "unknown_placeholder"] == []
+
+
+@pytest.mark.parametrize("language", ["en", "de", "fr", "es"])
+def test_a_number_is_read_whatever_letter_its_pattern_takes_for_another(language: str) -> None:
+    every_letter = "".join(map(chr, range(0xD800)))
+    taken_for = {
+        letter: re.findall(re.escape(letter), every_letter, re.IGNORECASE)
+        for letter in sorted(set("".join(number_words(language))))
+    }
+    for word, value in number_words(language).items():
+        for place, letter in enumerate(word):
+            for other in taken_for[letter]:
+                said = word[:place] + other + word[place + 1 :]
+                assert re.fullmatch(number_pattern(language), said, re.IGNORECASE)
+                assert read_number(said, language) == value
 
 
 def test_no_placeholder_is_seen_where_none_is() -> None:

@@ -23,6 +23,9 @@ _OTHER = {
     "es": {"una": "1", "dieciseis": "16"},
 }
 _DOUBLES = {"double": 2, "doppel": 2, "doble": 2, "triple": 3, "treble": 3, "dreifach": 3}
+_TURKISH_AND_OLD = str.maketrans({"ı": "i", "ſ": "s", "\u0307": None})
+"""Letters that a pattern without regard to case takes for an i or an s, but that are small letters of their own; the
+dot is what is left of "İ" in small letters."""
 PLUS = r"\+|\b(?:plus|más)\b"
 """What comes before a country's code."""
 
@@ -65,13 +68,18 @@ def words_pattern(words: tuple[str, ...]) -> str:
 
 def read_number(words: str, language: str) -> str:
     """The figures of one number in words as `number_pattern` finds it."""
-    folded = re.sub(r"[ \n-]+", " ", words.lower())
+    folded = re.sub(r"[ \n-]+", " ", fold_case(words))
     return number_words(language).get(folded) or number_words(language)[folded.replace(" ", "-")]
 
 
 def read_double(word: str) -> int:
     """How often the next figure is meant."""
-    return _DOUBLES[word.lower()]
+    return _DOUBLES[fold_case(word)]
+
+
+def fold_case(words: str) -> str:
+    """The small letters as which a pattern without regard to case reads them: "SİX" is "six"."""
+    return words.lower().translate(_TURKISH_AND_OLD)
 
 
 def _branch(words: list[str]) -> str:

@@ -12,6 +12,7 @@ from functools import cache
 from diarynotes.diary.masking.national_ids import iban_length, is_national_id
 from diarynotes.diary.masking.number_words import (
     double_pattern,
+    fold_case,
     number_pattern,
     read_double,
     read_number,
@@ -91,7 +92,7 @@ def _read(match: re.Match[str], language: str) -> str:
     if match["word"]:
         return read_number(match["word"], language)
     if match["spelled"]:
-        return _SPELLED[match["spelled"].lower()]
+        return _SPELLED[fold_case(match["spelled"])]
     return "".join(str(int(sign)) if sign.isdecimal() else sign.upper() for sign in match["block"])
 
 
