@@ -6,7 +6,7 @@ Knows the common endings of domains, not all of them, and the words for "at" and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from ipaddress import ip_address
 
@@ -19,6 +19,7 @@ from diarynotes.diary.masking.number_words import (
     read_number,
 )
 from diarynotes.diary.masking.spans import Hit
+from diarynotes.diary.masking.stretches import Stretch, language_at
 from diarynotes.diary.words import STOPWORDS
 
 _PLAIN_ENDS = (
@@ -85,22 +86,23 @@ _LOOK_BACK = 96
 _MOST_WORDS = 10
 
 
-def find_internet(text: str, *, language: str) -> Iterator[Hit]:
+def find_internet(text: str, stretches: Sequence[Stretch]) -> Iterator[Hit]:
     """Emails, URLs and IP addresses, emails first."""
     emails = _WRITTEN_EMAIL.finditer(text) if "@" in text else ()
     written = [Hit(*match.span(), "EMAIL", match[0].casefold()) for match in emails]
     yield from written
-    yield from _spoken_emails(text, language, known={hit.end for hit in written})
-    yield from _ips(text, language)
+    yield from _spoken_emails(text, stretches, known={hit.end for hit in written})
+    yield from _ips(text, stretches)
     for match in _URL.finditer(text) if _URL_SIGN.search(text) else ():
         words = match[0].rstrip(".,;:!?)'\"")
         yield Hit(match.start(), match.start() + len(words), "URL", _fold_domain(words))
 
 
-def _spoken_emails(text: str, language: str, known: set[int]) -> Iterator[Hit]:
+def _spoken_emails(text: str, stretches: Sequence[Stretch], known: set[int]) -> Iterator[Hit]:
     for match in _ANCHOR.finditer(text):
         if match.end() in known:
             continue
+        language = language_at(stretches, match.start())
         start = _local_start(text, match.start(), language)
         if start < match.start():
             local = _fold_local(text[start : match.start()], language)
@@ -157,7 +159,7 @@ def _reach_cue(words: list[tuple[int, str]], place: int) -> int:
     return place
 
 
-def _ips(text: str, language: str) -> Iterator[Hit]:
+def _ips(text: str, stretches: Sequence[Stretch]) -> Iterator[Hit]:
     for pattern in (_IPV4, _IPV6) if ":" in text else (_IPV4,):
         for match in pattern.finditer(text):
             words = match[0]
@@ -165,11 +167,12 @@ def _ips(text: str, language: str) -> Iterator[Hit]:
                 yield Hit(match.start(), match.end(), "IP", words.lower())
     if not re.search(_SPOKEN_DOT, text, re.IGNORECASE):
         return
-    for match in _spoken_ip(language).finditer(text):
-        groups = re.split(_SPOKEN_DOT, match[0], flags=re.IGNORECASE)
-        address = ".".join(_read_figures(group, language) for group in groups)
-        if _is_ip(address):
-            yield Hit(*match.span(), "IP", address)
+    for start, end, language in stretches:
+        for match in _spoken_ip(language).finditer(text, start, end):
+            groups = re.split(_SPOKEN_DOT, match[0], flags=re.IGNORECASE)
+            address = ".".join(_read_figures(group, language) for group in groups)
+            if _is_ip(address):
+                yield Hit(*match.span(), "IP", address)
 
 
 def _is_ip(words: str) -> bool:

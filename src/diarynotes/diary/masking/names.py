@@ -15,6 +15,7 @@ from diarynotes.diary.lists import doubtful_names, given_names
 from diarynotes.diary.masking.name_book import NameBook, Word, fold_name, read_words
 from diarynotes.diary.masking.number_words import words_pattern
 from diarynotes.diary.masking.spans import Hit
+from diarynotes.diary.masking.stretches import Stretch, language_at
 from diarynotes.diary.people import find_people
 from diarynotes.diary.tokens import read_tokens
 from diarynotes.diary.words import STOPWORDS
@@ -78,12 +79,13 @@ _SPELT_OUT = re.compile(
 )
 
 
-def find_names(texts: Sequence[str], *, names: Sequence[str], language: str) -> Iterator[Hit]:
+def find_names(texts: Sequence[str], stretches: Sequence[Stretch], *, names: Sequence[str]) -> Iterator[Hit]:
     """Names in `texts`, offsets counted as if they were joined by one sign: the owner's list, then what cues tell."""
     text = "\n".join(texts)
     words = read_words(text)
-    # an acronym does not make an engine one that writes capitals
-    is_cased = sum(part != part.lower() for part in texts) * 4 >= len(texts)
+    # an acronym does not make an engine one that writes capitals, and a script without them does not speak against it
+    told_apart = [part != part.lower() for part in texts if part.lower() != part.upper()]
+    is_cased = sum(told_apart) * 4 >= len(told_apart)
     owned = NameBook(is_cased=is_cased)
     for name in names:
         owned.add_owned(name)
@@ -91,11 +93,12 @@ def find_names(texts: Sequence[str], *, names: Sequence[str], language: str) -> 
     told = NameBook(is_cased=is_cased)
     for pattern in _CUES if is_cased else (_SPELT_OUT,):
         for match in pattern.finditer(text):
-            told.add_told(_cut_name(match["name"], language))
-    if language in ("en", ""):
-        yield from _find_english(texts, text, words, told, is_cased=is_cased)
-    elif is_cased:
-        told.add_given({word.key for word in words if word.is_capital})
+            told.add_told(_cut_name(match["name"], language_at(stretches, match.start())))
+    for start, part, mine in _words_by_part(texts, words):
+        if language_at(stretches, start) in ("en", ""):
+            yield from _find_english(text, part, mine, told, is_cased=is_cased)
+        elif is_cased:
+            told.add_given({word.key for word in mine if word.is_capital})
     for hit in told.find(text, words, fuzzy=False):
         hyphened = _HYPHENED.match(text, hit.end)
         yield replace(hit, end=hyphened.end(), key=hit.key + hyphened[0].casefold()) if hyphened else hit
@@ -107,24 +110,27 @@ def _cut_name(name: str, language: str) -> str:
     return first if language == "de" and first[0].isupper() and fold_name(first) not in given_names() else name
 
 
-def _find_english(
-    texts: Sequence[str], text: str, words: Sequence[Word], told: NameBook, *, is_cased: bool
-) -> Iterator[Hit]:
-    """Notes the names that are cued in English; those that are ordinary words too are given back where they stand."""
+def _words_by_part(texts: Sequence[str], words: Sequence[Word]) -> Iterator[tuple[int, str, Sequence[Word]]]:
+    """Each part with the place where it begins and its words."""
     start, first = 0, 0
     for part in texts:
         end = start + len(part)
         stop = bisect_left(words, end, lo=first, key=attrgetter("start"))
-        mine, first = words[first:stop], stop
-        if any(map(_may_be_name if is_cased else _may_be_uncased_name, mine)):
-            for name in find_people([read_tokens(part)], cased=is_cased):
-                if fold_name(name) in doubtful_names():
-                    here = NameBook(is_cased=is_cased)
-                    here.add((fold_name(name),), any_case=False)
-                    yield from here.find(text, mine, fuzzy=False)
-                elif not name.startswith("my "):
-                    told.add_told(name)
-        start = end + 1
+        yield start, part, words[first:stop]
+        start, first = end + 1, stop
+
+
+def _find_english(text: str, part: str, words: Sequence[Word], told: NameBook, *, is_cased: bool) -> Iterator[Hit]:
+    """Notes the names that are cued in English; those that are ordinary words too are given back where they stand."""
+    if not any(map(_may_be_name if is_cased else _may_be_uncased_name, words)):
+        return
+    for name in find_people([read_tokens(part)], cased=is_cased):
+        if fold_name(name) in doubtful_names():
+            here = NameBook(is_cased=is_cased)
+            here.add((fold_name(name),), any_case=False)
+            yield from here.find(text, words, fuzzy=False)
+        elif not name.startswith("my "):
+            told.add_told(name)
 
 
 def _may_be_name(word: Word) -> bool:

@@ -8,7 +8,7 @@ fails its checksum and is then masked for its looks.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,8 +16,10 @@ from diarynotes.diary.masking.national_ids import is_card, is_national_id
 from diarynotes.diary.masking.runs import Run, read_runs
 from diarynotes.diary.masking.serials import find_serials
 from diarynotes.diary.masking.spans import Claims, Hit
+from diarynotes.diary.masking.stretches import Stretch, language_at
 
-_REGIONS = {"en": ("US", "GB"), "de": ("DE", "AT", "CH"), "fr": ("FR", "BE", "CH"), "es": ("ES", "MX")}
+_REGIONS = {"en": ("US", "GB"), "de": ("DE", "AT", "CH"), "fr": ("FR", "BE", "CH"), "es": ("ES", "MX"),
+    "it": ("IT", "CH"), "nl": ("NL", "BE"), "pt": ("PT", "BR"), "pl": ("PL",)}  # fmt: skip
 """Where numbers without a country code are looked for when no region is set, by language."""
 _WITHOUT_TRUNK = frozenset("US CA ES MX PT IT NO DK PL CZ GR SG HK CL CO".split())
 """Where a number has no 0 before it; elsewhere one without it is a number like any other."""
@@ -28,20 +30,26 @@ _LEAST_SAID = 6
 _LOOK_BACK = 48
 _FILLER = (
     r"(?:\W+(?:is|it's|its|are|was|on|at|me|him|her|us|them|the|number|number's|under|to|for|again|my|his|new|and|so"
-    r"|still|lautet|ist|die|unter|nummer|est|le|c'est|au|es|el|al|número|numéro))*\W*\Z"
+    r"|still|lautet|ist|die|unter|nummer|est|le|c'est|au|es|el|al|número|numéro"
+    r"|è|il|mio|numero|di|het|mijn|é|o|meu|to|jest|mój|numer))*\W*\Z"
 )
 _STRONG = re.compile(
     r"\b(?:phone|telephone|mobile|cell|cellphone|landline|tel|fax|whatsapp|extension|ext|handy|handynummer|telefon"
-    r"|telefonnummer|durchwahl|mobilnummer|téléphone|portable|poste|teléfono|móvil|celular)(?:'s)?" + _FILLER,
+    r"|telefonnummer|durchwahl|mobilnummer|téléphone|portable|poste|teléfono|móvil|celular|telefono|cellulare|interno|telefoon|telefoonnummer|mobiel"
+    r"|toestel|telefone|telemóvel|ramal|telefonu|komórka|komórki|komórkę|wewnętrzny)(?:'s)?" + _FILLER,
     re.IGNORECASE,
 )
 _WEAK = re.compile(
-    r"\b(?:number|call|ring|text|dial|reach|nummer|rufnummer|anrufen|numéro|número|llámame)\b" + _FILLER, re.IGNORECASE
+    r"\b(?:number|call|ring|text|dial|reach|nummer|rufnummer|anrufen|numéro|número|llámame|numero|chiamami|bel|liga|ligue|numer"
+    r"|zadzwoń|dzwoń)\b" + _FILLER,
+    re.IGNORECASE,
 )
 _SECRET = re.compile(
     r"\b(?:account|account number|sort code|routing|iban|card|cvv|cvc|pin|passcode|password|passport|social security"
     r"|social|ssn|licen[cs]e|policy|insurance|nhs|tax id|id|konto|kontonummer|blz|ausweis|ausweisnummer|steuer-?id"
-    r"|passwort|compte|passeport|cuenta|pasaporte|contraseña|zip|zip code|postcode|plz)\b" + _FILLER,
+    r"|passwort|compte|passeport|cuenta|pasaporte|contraseña"
+    r"|conto|codice fiscale|passaporto|rekening|rekeningnummer|bsn|pincode|wachtwoord|paspoort|conta|senha|nif|cpf"
+    r"|passaporte|pesel|hasło|paszport|zip|zip code|postcode|plz)\b" + _FILLER,
     re.IGNORECASE,
 )
 _THOUSANDS = r"[1-9]\d{0,2}(?:(?:\.\d{3})+(?:,\d+)?|(?:[,']\d{3})+(?:\.\d+)?)"
@@ -57,7 +65,8 @@ class _Reader:
     """Judges the rows of one transcript."""
 
     text: str
-    regions: tuple[str, ...]
+    stretches: Sequence[Stretch]
+    region: str | None
 
     def judge(self, run: Run) -> str | None:
         """The kind of a row of figures; None for one that is private to nobody."""
@@ -73,7 +82,7 @@ class _Reader:
             return None
         if _SSN.fullmatch(self.text[run.start : run.end]):
             return "ID"
-        if self._is_phone(figures):
+        if self._is_phone(run):
             return "PHONE"
         return self._judge_looks(run, figures)
 
@@ -99,12 +108,14 @@ class _Reader:
         is_said = any(number.is_word for number in run.numbers)
         return "PHONE" if len(figures) <= 12 and (is_said or len(run.numbers) > 1) else "NUMBER"
 
-    def _is_phone(self, figures: str) -> bool:
+    def _is_phone(self, run: Run) -> bool:
         import phonenumbers
 
+        figures = run.figures
         if not _LEAST <= len(figures) <= 15:
             return False
-        for region in self.regions:
+        language = language_at(self.stretches, run.start)
+        for region in (self.region.upper(),) if self.region else _REGIONS.get(language, _REGIONS["en"]):
             if figures[0] != "0" and region not in _WITHOUT_TRUNK:
                 continue
             try:
@@ -131,14 +142,12 @@ def _is_counting(run: Run) -> bool:
     return len(values) > 2 and len(steps) == 1 and abs(next(iter(steps))) in (1, 2, 5, 10)
 
 
-def find_numbers(text: str, claims: Claims, *, language: str, region: str | None) -> list[Hit]:
+def find_numbers(text: str, claims: Claims, stretches: Sequence[Stretch], *, region: str | None) -> list[Hit]:
     """The private numbers in what nobody has claimed, the surest first."""
-    serials = find_serials(text, claims, language=language)
-    regions = (region.upper(),) if region else _REGIONS.get(language, _REGIONS["en"])
-    reader = _Reader(text, regions)
     # what a serial took is no longer there for a row of figures
-    claims.claim_all(serials)
-    runs = read_runs(text, claims, language=language)
+    claims.claim_all(find_serials(text, claims, stretches))
+    runs = read_runs(text, claims, stretches)
+    reader = _Reader(text, stretches, region)
     kinds = [reader.judge(run) for run in runs]
     # the same figures are private wherever they are said again, without a word that tells so
     known = {run.figures: kind for run, kind in zip(runs, kinds, strict=True) if kind}

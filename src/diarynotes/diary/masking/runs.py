@@ -6,7 +6,7 @@ Knows nothing of what a number is for. Times, dates and amounts of money end a r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -19,6 +19,7 @@ from diarynotes.diary.masking.number_words import (
     words_pattern,
 )
 from diarynotes.diary.masking.spans import Claims
+from diarynotes.diary.masking.stretches import Stretch
 
 _MONTHS = (
     "january february march april may june july august september october november december "
@@ -26,25 +27,22 @@ _MONTHS = (
     "janvier février mars avril juin juillet août septembre octobre novembre décembre "
     "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"
 )
-_MONTH = rf"{words_pattern(tuple(_MONTHS.split()))}\.?"
+_MORE_MONTHS = {
+    "it": "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre dicembre",
+    "nl": "januari februari maart mei augustus",
+    "pt": "janeiro fevereiro março maio junho julho setembro outubro novembro dezembro",
+    "pl": "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada grudnia",
+}
+"""Those that are only looked for in their own language, which spares the others time."""
 _UNIT = (
     r"(?:euros?|eur|dollars?|usd|pounds?|quid|pence|cents?|francs?|bucks|kronor|percent|per cent|prozent|pour cent"
     r"|hundred|thousand|million|billion|grand|tausend|millionen|mille|millions|mil|millones|hundert|cien"
     r"|km|kilomet(?:er|re)s?|met(?:er|re)s?|miles?|feet|foot|inch(?:es)?|kg|kilos?|grams?|gramm|lit(?:er|re)s?|degrees?"
     r"|grad|steps|people|times|hours?|minutes?|seconds?|days?|weeks?|months?|years?|calories|points?|pages?|words"
+    r"|złot\w{1,3}|zł|reais|mila|duizend|tysi\w{2,3}|milion\w{1,2}|miljoen|milhões|uur|uren|or[ea]|godzin\w?|giorni|dagen"
+    r"|dias|anni|jaar|anos|lat|minut\w{0,2}|minuten|persone|mensen|pessoas|osób|chilometri|metri|kilometr\w{1,2}"
     r"|o'clock|uhr|heures?|horas?|a\.?m\.?|p\.?m\.?)\b"
 )
-_ORDINARY = "|".join(
-    (
-        r"(?<![\d.:/-])\d{1,2}[:h]\d\d(?::\d\d)?(?:\s?[ap]\.?m\b)?(?![\d:])",
-        r"(?<![\d./-])(?:0?[1-9]|[12]\d|3[01])(?P<sign>[./-])(?:0?[1-9]|[12]\d|3[01])(?P=sign)(?:(?:19|20)\d\d|\d\d)(?![./-]?\d)",
-        r"(?<![\d./-])(?:19|20)\d\d(?P<mark>[./-])(?:0?[1-9]|1[0-2])(?P=mark)(?:0?[1-9]|[12]\d|3[01])(?![./-]?\d)",
-        rf"\b\d{{1,2}}(?:st|nd|rd|th|er|\.)?\s+(?:of\s+|de\s+)?{_MONTH},?(?:\s+(?:de\s+)?(?:19|20)\d\d\b)?",
-        r"[$€£¥]\s?\d+(?:[.,]\d+)*",
-        rf"(?<![\d+])\d+(?:[., ]\d{{3}})*(?:[.,]\d+)?\s?(?:[$€£¥%°]|{_UNIT})",
-    )
-)
-_MONTH_FIRST = rf"{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+(?:19|20)\d\d\b)?"
 _GAP = re.compile(
     r"[\s,.\-–—/()]{0,5}(?:\b(?:um+|uh+m*|er+m?|äh+m?|euh|eh)\b[\s,.]{1,3})?", re.IGNORECASE
 )  # fmt: skip
@@ -83,11 +81,11 @@ class Run:
         return "".join(number.figures for number in self.numbers)
 
 
-def read_runs(text: str, claims: Claims, *, language: str) -> list[Run]:
+def read_runs(text: str, claims: Claims, stretches: Sequence[Stretch]) -> list[Run]:
     """The rows of numbers in what nobody has claimed, in the order of the text."""
     runs: list[list[Number]] = []
     end = -1
-    for number in _read_numbers(text, language):
+    for number in (number for stretch in stretches for number in _read_numbers(text, stretch)):
         if number is None:
             end = -1
             continue
@@ -102,9 +100,10 @@ def read_runs(text: str, claims: Claims, *, language: str) -> list[Run]:
     return [Run(tuple(run)) for run in runs]
 
 
-def _read_numbers(text: str, language: str) -> Iterator[Number | None]:
+def _read_numbers(text: str, stretch: Stretch) -> Iterator[Number | None]:
     """Each number; None for an ordinary time, date or amount, which ends a row."""
-    for match in _pattern(language).finditer(text):
+    language = stretch.language
+    for match in _pattern(language).finditer(text, stretch.start, stretch.end):
         start, end = match.span()
         if match["ordinary"] is not None:
             yield None
@@ -127,9 +126,21 @@ def _plain(figures: str) -> str:
 @cache
 def _pattern(language: str) -> re.Pattern[str]:
     word = number_pattern(language)
+    month = rf"{words_pattern(tuple(_MONTHS.split() + _MORE_MONTHS.get(language, '').split()))}\.?"
+    month_first = rf"{month}\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+(?:19|20)\d\d\b)?"
+    ordinary = "|".join(
+        (
+            r"(?<![\d.:/-])\d{1,2}[:h]\d\d(?::\d\d)?(?:\s?[ap]\.?m\b)?(?![\d:])",
+            r"(?<![\d./-])(?:0?[1-9]|[12]\d|3[01])(?P<sign>[./-])(?:0?[1-9]|[12]\d|3[01])(?P=sign)(?:(?:19|20)\d\d|\d\d)(?![./-]?\d)",
+            r"(?<![\d./-])(?:19|20)\d\d(?P<mark>[./-])(?:0?[1-9]|1[0-2])(?P=mark)(?:0?[1-9]|[12]\d|3[01])(?![./-]?\d)",
+            rf"\b\d{{1,2}}(?:st|nd|rd|th|er|\.)?\s+(?:of\s+|de\s+)?{month},?(?:\s+(?:de\s+)?(?:19|20)\d\d\b)?",
+            r"[$€£¥]\s?\d+(?:[.,]\d+)*",
+            rf"(?<![\d+])\d+(?:[., ]\d{{3}})*(?:[.,]\d+)?\s?(?:[$€£¥%°]|{_UNIT})",
+        )
+    )
     return re.compile(
         r"(?=[\d$€£¥+]|\b\w)(?:"  # within a word nothing begins, so that the branches need not be tried there
-        rf"(?P<ordinary>(?:(?=[\d$€£¥])(?:{_ORDINARY})|{_MONTH_FIRST}))|(?P<plus>{PLUS})|(?P<double>{double_pattern()})[\s-]+(?P<once>\d|{word})"
+        rf"(?P<ordinary>(?:(?=[\d$€£¥])(?:{ordinary})|{month_first}))|(?P<plus>{PLUS})|(?P<double>{double_pattern()})[\s-]+(?P<once>\d|{word})"
         rf"|(?P<figures>\d+)|(?P<word>{word}))",
         re.IGNORECASE,
     )

@@ -6,7 +6,7 @@ Knows only checksums; what fails them is left to the search for long numbers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from diarynotes.diary.masking.national_ids import iban_length, is_national_id
@@ -19,6 +19,7 @@ from diarynotes.diary.masking.number_words import (
     words_pattern,
 )
 from diarynotes.diary.masking.spans import Claims, Hit
+from diarynotes.diary.masking.stretches import Stretch
 
 _GAP = re.compile(r"[\s,.\-–/]{0,4}")
 _LEAST, _LONGEST = 8, 34
@@ -29,10 +30,10 @@ _NATO = (
 _SPELLED = {word: word[0].upper() for word in _NATO.split()}
 
 
-def find_serials(text: str, claims: Claims, *, language: str) -> list[Hit]:
+def find_serials(text: str, claims: Claims, stretches: Sequence[Stretch]) -> list[Hit]:
     """IBANs and lettered ids in what nobody has claimed."""
     found: list[Hit] = []
-    for signs in _rows(text, claims, language):
+    for signs in _rows(text, claims, stretches):
         found += _search(signs)
     return found
 
@@ -65,10 +66,10 @@ def _is_edge(signs: list[tuple[int, int, str]], place: int) -> bool:
     return place in (0, len(signs)) or signs[place - 1][:2] != signs[place][:2]
 
 
-def _rows(text: str, claims: Claims, language: str) -> Iterator[list[tuple[int, int, str]]]:
+def _rows(text: str, claims: Claims, stretches: Sequence[Stretch]) -> Iterator[list[tuple[int, int, str]]]:
     """Rows of letters and figures with hardly anything between them, those that hold both."""
     row: list[tuple[int, int, str]] = []
-    for match in _pattern(language).finditer(text):
+    for match, language in _read_signs(text, stretches):
         start, end = match.span()
         if row and not (_GAP.fullmatch(text, row[-1][1], start) and claims.is_free(row[-1][1], end)):
             yield from _worth_a_look(row)
@@ -76,6 +77,13 @@ def _rows(text: str, claims: Claims, language: str) -> Iterator[list[tuple[int, 
         if claims.is_free(start, end):
             row += [(start, end, sign) for sign in _read(match, language)]
     yield from _worth_a_look(row)
+
+
+def _read_signs(text: str, stretches: Sequence[Stretch]) -> Iterator[tuple[re.Match[str], str]]:
+    """What may belong to a serial, with the language in which it is said."""
+    for start, end, language in stretches:
+        for match in _pattern(language).finditer(text, start, end):
+            yield match, language
 
 
 def _worth_a_look(row: list[tuple[int, int, str]]) -> Iterator[list[tuple[int, int, str]]]:
