@@ -51,6 +51,17 @@ MASKED = {
     "D E eight nine three seven oh four oh oh four four oh five three two oh one three oh oh oh": "[IBAN_1]",
     "It runs on 10.0.0.12 and fe80::1.": "It runs on [IP_1] and [IP_2].",
     "My extension is 4421.": "My extension is [PHONE_1].",
+    "my number is five five five dash oh one two three": "my number is [PHONE_1]",
+    "five five five hyphen oh one space two three": "[PHONE_1]",
+    "my number is five five five minus oh one two three": "my number is [PHONE_1]",
+    "my number is five five five uh, wait, oh one two three": "my number is [PHONE_1]",
+    "my number is 555 and then 0123, and 2 of us wrote it down": "my number is [PHONE_1], and 2 of us wrote it down",
+    "my card is four one one one dash one one one one dash one one one one dash one one one one": "my card is [CARD_1]",
+    "my card is 4111 then 1111 then 1111 then 1111": "my card is [CARD_1]",
+    "my card is 4111 then 1111 then 1111 then 1112": "my card is [NUMBER_1]",
+    "D E eight nine dash three seven oh four dash oh oh four four oh five three two oh one three oh oh oh": "[IBAN_1]",
+    "the cvv is 123, and the security code was 456": "the cvv is [NUMBER_1], and the security code was [NUMBER_2]",
+    "The CVC: 123. See page 123.": "The CVC: [NUMBER_1]. See page 123.",
     "Her NHS number is 943 476 5919.": "Her NHS number is [ID_1].",
     "His SSN is 536-22-1234.": "His SSN is [ID_1].",
     "We live at 42 Maple Street, Apt 3, Springfield, IL 62704 now.": "We live at [ADDRESS_1] now.",
@@ -81,6 +92,10 @@ def test_english_is_masked(text: str) -> None:
         ("es", "Mi número es seis uno dos tres cuatro cinco seis siete ocho.", "[PHONE_1]."),
         ("es", "Vivo en la calle Mayor 5.", "[ADDRESS_1]."),
         ("es", "Escribe a juan arroba correo punto es", "[EMAIL_1]"),
+        ("de", "Meine Nummer ist null eins sieben sechs Strich zwölf Strich vier fünf sechs.", "ist [PHONE_1]."),
+        ("fr", "Le numéro est zéro six tiret douze puis trente-quatre puis cinquante-six.", "est [PHONE_1]."),
+        ("es", "Mi número es seis uno dos guión tres cuatro cinco y luego seis siete ocho.", "es [PHONE_1]."),
+        ("ja", "電話番号は０９０－１２３４－５６７８です", "は[PHONE_1]です"),
         ("it", "Il mio numero è tre quattro sette, ventotto, trentatré, quattro cinque sei.", "è [PHONE_1]."),
         ("it", "Il cellulare è doppio tre uno due.", "è [PHONE_1]."),
         ("nl", "Mijn nummer is nul zes twaalf vierendertig zesenvijftig achtenzeventig.", "is [PHONE_1]."),
@@ -93,6 +108,23 @@ def test_english_is_masked(text: str) -> None:
 )
 def test_other_languages_are_masked(language: str, text: str, masked: str) -> None:
     assert mask(text, language=language).endswith(masked)
+
+
+@pytest.mark.parametrize("hyphen", "‐‑‒–—―−－﹣-")
+def test_a_number_is_found_whatever_its_hyphens(hyphen: str) -> None:
+    text = "Call me: +44 20-7946-0958 or (555) 555-0123, SSN 536-22-1234; IBAN DE89-3704-0044-0532-0130-00."
+    assert mask(text.replace("-", hyphen)).startswith("Call me: [PHONE_1] or [PHONE_2], SSN [")
+    assert mask(text.replace("-", hyphen)).endswith("IBAN [IBAN_1].")
+
+
+def test_signs_that_nobody_sees_part_no_number() -> None:
+    assert mask("It is \u202a0176\u200b\u00a0123\u2060 4567\u202c.") == "It is \u202a[PHONE_1]\u202c."
+
+
+def test_what_is_set_in_wide_signs_goes_back_in_them() -> None:
+    masked, private = mask_transcript(hear("連絡は ｊｏｈｎ＠ｅｘａｍｐｌｅ．ｃｏｍ か john@example.com"))
+    assert masked.text == "連絡は [EMAIL_1] か [EMAIL_1B]"
+    assert restore(private, masked.text) == "連絡は ｊｏｈｎ＠ｅｘａｍｐｌｅ．ｃｏｍ か john@example.com"
 
 
 def hear_in(*parts: tuple[str | None, str], language: str = "en") -> Transcript:
@@ -200,6 +232,16 @@ About 2500000 people live there.
 We drove from Berlin to Rotterdam on Monday at half past nine.
 The recipe wants 250 grams of flour, 3 eggs, 100 100 50.
 I am at home. It is warm. So be it.
+Twenty minus five is fifteen, and two and three is five.
+We scored one then three then two then five then four then one.
+It was minus five, minus three, minus two, minus one, minus four, minus six all week.
+First 250 then 300 then 350 then 400 then 450 steps up.
+I had two and three and one and five and six and two.
+My sets were 12 dash 10 dash 10 dash 8.
+It is 5 plus 250 and 300 and then 350.
+I waited 20, sorry, 30, no wait, 45 minutes.
+It happened on 2026‑11‑21, then 2026‑11‑22 and 21‑11‑2026.
+The cvv was wrong on page 123.
 Chapter 12, page 345, line 6.
 It is 21.5 degrees, 19.5 at night, with 80 percent humidity.
 I wrote 1,200 1,300 and 1,250 words.

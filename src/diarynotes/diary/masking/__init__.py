@@ -17,6 +17,7 @@ from diarynotes.diary.masking.names import find_names
 from diarynotes.diary.masking.number_words import READ
 from diarynotes.diary.masking.numbers import find_numbers
 from diarynotes.diary.masking.placeholders import KINDS, LITERAL, find_placeholders, make_placeholder
+from diarynotes.diary.masking.signs import plain_signs
 from diarynotes.diary.masking.spans import Claims, Hit
 from diarynotes.diary.masking.stretches import Stretch, read_stretches
 from diarynotes.models import Transcript
@@ -35,15 +36,16 @@ def mask_transcript(
     same placeholder in all segments. Time grows linearly with the text.
     """
     texts = [segment.text for segment in transcript.segments]
-    text = "\n".join(texts)
+    text, plain_texts = "\n".join(texts), [plain_signs(text) for text in texts]
+    plain = "\n".join(plain_texts)
     stretches = read_stretches(transcript)
     claims = Claims(text)
     claims.claim_all(Hit(start, end, LITERAL, text[start:end]) for start, end, _ in find_placeholders(text))
-    claims.claim_all(find_internet(text, stretches))
+    claims.claim_all(find_internet(plain, stretches))
     # a house number would else be taken for the beginning or end of a longer number
-    claims.claim_all(find_addresses(text, stretches))
-    claims.claim_all(find_numbers(text, claims, stretches, region=region))
-    claims.claim_all(find_names(texts, stretches, names=names))
+    claims.claim_all(find_addresses(plain, stretches))
+    claims.claim_all(find_numbers(plain, claims, stretches, region=region))
+    claims.claim_all(find_names(plain_texts, stretches, names=names))
     _claim_lookalikes(text, claims)
     given = _Placeholders()
     masked = [given.fill(part, hits) for part, hits in _by_segment(texts, claims)]

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from diarynotes.diary.masking.gaps import drop_words
 from diarynotes.diary.masking.national_ids import is_card, is_national_id
 from diarynotes.diary.masking.runs import Run, read_runs
 from diarynotes.diary.masking.serials import find_serials
@@ -52,6 +53,12 @@ _SECRET = re.compile(
     r"|passaporte|pesel|hasło|paszport|zip|zip code|postcode|plz)\b" + _FILLER,
     re.IGNORECASE,
 )
+_CARD_CODE = re.compile(
+    r"\b(?:cvv2?|cvc2?|security code|prüfnummer|kartenprüfnummer|prüfziffer|cryptogramme|código de seguridad"
+    r"|codice di sicurezza|beveiligingscode|código de segurança|kod bezpieczeństwa)\b" + _FILLER,
+    re.IGNORECASE,
+)
+"""What a card has three figures for; any other secret has four at least."""
 _THOUSANDS = r"[1-9]\d{0,2}(?:(?:\.\d{3})+(?:,\d+)?|(?:[,']\d{3})+(?:\.\d+)?)"
 _ITEM = rf"(?:{_THOUSANDS}|[1-9]?\d[.,]\d{{1,9}}|(?:1[5-9]|20)\d\d|[1-9]\d?|[1-9]\d?0{{1,3}})"
 _LIST = re.compile(rf"{_ITEM}(?:(?:[,;]?\s+|\s?[–/-]\s?|,){_ITEM})*")
@@ -68,17 +75,32 @@ class _Reader:
     stretches: Sequence[Stretch]
     region: str | None
 
+    def settle(self, run: Run) -> list[Run]:
+        """The run itself where it is one private number, else its pieces: "two and three" are two numbers."""
+        pieces = run.pieces
+        if len(pieces) == 1:
+            return pieces
+        # "... 0123 and 2 of us" goes on with something else
+        last = pieces.pop() if len(pieces[-1].figures) == 1 else None
+        whole = Run(tuple(number for piece in pieces for number in piece.numbers))
+        if len(whole.figures) >= _LEAST and self.judge(whole):
+            pieces = [whole]
+        return [*pieces, last] if last else pieces
+
     def judge(self, run: Run) -> str | None:
         """The kind of a row of figures; None for one that is private to nobody."""
         figures = run.figures
         before = self.text[max(0, run.start - _LOOK_BACK) : run.start]
-        if run.numbers[0].is_plus or figures.startswith("00"):
-            return "PHONE" if len(figures) >= _LEAST else None
-        if is_card(figures):
-            return "CARD"
+        is_one = len(run.pieces) == 1
+        if is_one or not self._is_ordinary(run, figures):
+            if run.numbers[0].is_plus or figures.startswith("00"):
+                return "PHONE" if len(figures) >= _LEAST else None
+            if is_card(figures):
+                return "CARD"
         if kind := self._judge_cue(figures, before):
             return kind
-        if _is_counting(run):
+        # "then" between numbers says that they are several, unless something else tells what they are
+        if not is_one or _is_counting(run):
             return None
         if _SSN.fullmatch(self.text[run.start : run.end]):
             return "ID"
@@ -89,7 +111,7 @@ class _Reader:
     def _judge_cue(self, figures: str, before: str) -> str | None:
         """What the words right before it say that it is."""
         if len(figures) < 4:
-            return None
+            return "NUMBER" if len(figures) == 3 and _CARD_CODE.search(before) else None
         if _STRONG.search(before):
             return "PHONE"
         if _SECRET.search(before):
@@ -130,6 +152,7 @@ class _Reader:
         values = [number.figures for number in run.numbers]
         words = self.text[run.start : run.end]
         if not any(number.is_word for number in run.numbers):
+            words = drop_words(words)
             is_round = len(values) == 1 and figures.endswith("000") and figures[0] != "0"
             return is_round or bool(_LIST.fullmatch(words)) or bool(_GROUPED.fullmatch(words))
         return figures[0] != "0" and sum(len(value) == 1 for value in values) * 2 < len(values)
@@ -146,17 +169,16 @@ def find_numbers(text: str, claims: Claims, stretches: Sequence[Stretch], *, reg
     """The private numbers in what nobody has claimed, the surest first."""
     # what a serial took is no longer there for a row of figures
     claims.claim_all(find_serials(text, claims, stretches))
-    runs = read_runs(text, claims, stretches)
     reader = _Reader(text, stretches, region)
+    runs = [piece for run in read_runs(text, claims, stretches) for piece in reader.settle(run)]
     kinds = [reader.judge(run) for run in runs]
-    # the same figures are private wherever they are said again, without a word that tells so
-    known = {run.figures: kind for run, kind in zip(runs, kinds, strict=True) if kind}
-    return list(_make_hits(text, runs, known))
+    # the same figures are private wherever they are said again, without a word that tells so; three are too few for it
+    known = {run.figures: kind for run, kind in zip(runs, kinds, strict=True) if kind and len(run.figures) > 3}
+    return list(_make_hits(text, runs, [known.get(run.figures, kind) for run, kind in zip(runs, kinds, strict=True)]))
 
 
-def _make_hits(text: str, runs: list[Run], known: dict[str, str]) -> Iterator[Hit]:
-    for run in runs:
-        kind = known.get(run.figures)
+def _make_hits(text: str, runs: list[Run], kinds: list[str | None]) -> Iterator[Hit]:
+    for run, kind in zip(runs, kinds, strict=True):
         if kind:
             start, end = run.start, run.end
             if ")" in text[start:end] and text[start - 1 : start] == "(":

@@ -1,4 +1,4 @@
-"""Numbers that follow each other, as one row of figures: "double five, oh one" and "55-01" are both 5501.
+"""Numbers that follow each other, as one row of figures: "double five, dash oh one" and "55-01" are both 5501.
 
 Knows nothing of what a number is for. Times, dates and amounts of money end a row, so that they never belong to one.
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 
+from diarynotes.diary.masking.gaps import is_joined, is_linked
 from diarynotes.diary.masking.number_words import (
     PLUS,
     double_pattern,
@@ -43,9 +45,6 @@ _UNIT = (
     r"|dias|anni|jaar|anos|lat|minut\w{0,2}|minuten|persone|mensen|pessoas|osób|chilometri|metri|kilometr\w{1,2}"
     r"|o'clock|uhr|heures?|horas?|a\.?m\.?|p\.?m\.?)\b"
 )
-_GAP = re.compile(
-    r"[\s,.\-–—/()]{0,5}(?:\b(?:um+|uh+m*|er+m?|äh+m?|euh|eh)\b[\s,.]{1,3})?", re.IGNORECASE
-)  # fmt: skip
 _MOST_TOKENS = 64
 """A row that goes on is cut here; no number that means somebody is as long."""
 
@@ -60,6 +59,8 @@ class Number:
     is_word: bool
     is_double: bool = False
     is_plus: bool = False
+    is_linked: bool = False
+    """Whether a word such as "then" stands before it, which may part two numbers as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,12 @@ class Run:
     def figures(self) -> str:
         return "".join(number.figures for number in self.numbers)
 
+    @property
+    def pieces(self) -> list[Run]:
+        """The runs between the words that may part two numbers."""
+        first = [place for place, number in enumerate(self.numbers) if number.is_linked or not place]
+        return [Run(self.numbers[start:end]) for start, end in pairwise([*first, len(self.numbers)])]
+
 
 def read_runs(text: str, claims: Claims, stretches: Sequence[Stretch]) -> list[Run]:
     """The rows of numbers in what nobody has claimed, in the order of the text."""
@@ -92,8 +99,11 @@ def read_runs(text: str, claims: Claims, stretches: Sequence[Stretch]) -> list[R
         if not claims.is_free(number.start, number.end):
             continue
         goes_on = end >= 0 and len(runs[-1]) < _MOST_TOKENS and not number.is_plus
-        if goes_on and _GAP.fullmatch(text, end, number.start) and claims.is_free(end, number.start):
+        goes_on = goes_on and claims.is_free(end, number.start)
+        if goes_on and is_joined(text, end, number.start):
             runs[-1].append(number)
+        elif goes_on and is_linked(text, end, number.start):
+            runs[-1].append(replace(number, is_linked=True))
         else:
             runs.append([number])
         end = number.end

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 
+from diarynotes.diary.masking.gaps import is_joined
 from diarynotes.diary.masking.national_ids import iban_length, is_national_id
 from diarynotes.diary.masking.number_words import (
     double_pattern,
@@ -21,7 +22,6 @@ from diarynotes.diary.masking.number_words import (
 from diarynotes.diary.masking.spans import Claims, Hit
 from diarynotes.diary.masking.stretches import Stretch
 
-_GAP = re.compile(r"[\s,.\-–/]{0,4}")
 _LEAST, _LONGEST = 8, 34
 _NATO = (
     "alpha alfa bravo charlie delta echo foxtrot golf hotel india juliet juliett kilo lima mike november oscar papa "
@@ -71,7 +71,7 @@ def _rows(text: str, claims: Claims, stretches: Sequence[Stretch]) -> Iterator[l
     row: list[tuple[int, int, str]] = []
     for match, language in _read_signs(text, stretches):
         start, end = match.span()
-        if row and not (_GAP.fullmatch(text, row[-1][1], start) and claims.is_free(row[-1][1], end)):
+        if row and not (is_joined(text, row[-1][1], start) and claims.is_free(row[-1][1], end)):
             yield from _worth_a_look(row)
             row = []
         if claims.is_free(start, end):
