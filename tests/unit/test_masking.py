@@ -300,6 +300,47 @@ def test_owned_names_in_any_case_ending_and_slip() -> None:
     assert "Bergen" in masked
 
 
+@pytest.mark.parametrize(
+    ("language", "names", "text", "masked"),
+    [
+        ("ja", ["田中太郎", "田中"], "今日は田中さんと田中太郎だ", "今日は[PERSON_1]さんと[PERSON_2]だ"),
+        ("ja", ["ジョン・スミス", "Anna"], "スミスとジョンスミスとAnnaさん", "[PERSON_1]と[PERSON_2]と[PERSON_3]さん"),
+        ("zh", ["王小明"], "今天我和王小明吃饭。", "今天我和[PERSON_1]吃饭。"),
+        ("zh", ["林"], "森林里 林 来了", "森林里 [PERSON_1] 来了"),
+        ("ko", ["김 민수"], "오늘 김민수를 만났고 민수는 갔다.", "오늘 [PERSON_1]를 만났고 [PERSON_2]는 갔다."),
+        ("th", ["สมชาย"], "เมื่อวานสมชายมาหา", "เมื่อวาน[PERSON_1]มาหา"),
+        ("hi", ["प्रिया"], "कल प्रिया आई थी।", "कल [PERSON_1] आई थी।"),
+        ("en", ["Zoë"], "I saw zoe, and Zoe and ZOË.", "I saw [PERSON_1], and [PERSON_1B] and [PERSON_1C]."),
+        ("en", ["Renée Müller"], "Then Renee Mueller and Muller.", "Then [PERSON_1] and [PERSON_2]."),
+        ("en", ["Chloe"], "It was Chloé.", "It was [PERSON_1]."),
+        ("de", ["Mueller"], "Herr Müller kam.", "Herr [PERSON_1] kam."),
+        ("de", ["Jana Schön"], "Es war schon schön.", "Es war schon [PERSON_1]."),
+        ("pl", ["Anna Kowalska"], "Annę Kowalską, Annie Kowalskiej, z Anną", "[PERSON_1], [PERSON_1B], z [PERSON_2]"),
+        ("pl", ["Paweł", "Marta"], "Bez Pawła. O Pawle i Marcie.", "Bez [PERSON_1]. O [PERSON_1B] i [PERSON_2]."),
+        ("cs", ["Marek"], "Byl jsem u Marka s Markem.", "Byl jsem u [PERSON_1] s [PERSON_1B]."),
+        ("ru", ["Иван Петров"], "Видел Ивана Петрова и Петрову.", "Видел [PERSON_1] и [PERSON_2]."),
+        ("uk", ["Ольга"], "Бачив Ольгу, з Ольгою, Ользі.", "Бачив [PERSON_1], з [PERSON_1B], [PERSON_1C]."),
+        ("fi", ["Anna"], "Annalle ja Annan kanssa.", "[PERSON_1] ja [PERSON_1B] kanssa."),
+        ("hu", ["Anna"], "Annának és Annával.", "[PERSON_1] és [PERSON_1B]."),
+        ("en", ["Anna"], "Annan drove by.", "Annan drove by."),
+        ("pl", ["Marta", "Karol"], "Martwię się. Karta leży. Mam marty.", "Martwię się. Karta leży. Mam marty."),
+    ],
+)  # fmt: skip
+def test_owned_names_in_other_scripts_spellings_and_endings(
+    language: str, names: list[str], text: str, masked: str
+) -> None:
+    found, private = mask_transcript(hear(text, language=language), names=names)
+    assert found.text == masked
+    assert restore(private, found.text) == text
+
+
+def test_owned_names_have_the_endings_of_the_language_that_is_spoken() -> None:
+    parts = (("en", "I met Karol."), ("pl", "Byłam u Karola."), ("en", "Karolem is a brand."))
+    assert mask_transcript(hear_in(*parts), names=["Karol"])[0].text == (
+        "I met [PERSON_1]. Byłam u [PERSON_1B]. Karolem is a brand."
+    )
+
+
 def test_names_that_are_words_are_left_in_lower_case_when_nobody_owns_them() -> None:
     assert mask("We told Rose. The rose will grow.") == "We told [PERSON_1]. The rose will grow."
 

@@ -9,6 +9,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from operator import attrgetter
 
 from diarynotes.diary.lists import doubtful_names, given_names
@@ -16,6 +17,7 @@ from diarynotes.diary.masking.name_book import NameBook, Word, fold_name, read_w
 from diarynotes.diary.masking.number_words import words_pattern
 from diarynotes.diary.masking.spans import Hit
 from diarynotes.diary.masking.stretches import Stretch, language_at
+from diarynotes.diary.masking.unspaced import find_unspaced
 from diarynotes.diary.people import find_people
 from diarynotes.diary.tokens import read_tokens
 from diarynotes.diary.words import STOPWORDS
@@ -86,19 +88,37 @@ def find_names(texts: Sequence[str], stretches: Sequence[Stretch], *, names: Seq
     # an acronym does not make an engine one that writes capitals, and a script without them does not speak against it
     told_apart = [part != part.lower() for part in texts if part.lower() != part.upper()]
     is_cased = sum(told_apart) * 4 >= len(told_apart)
+    yield from find_unspaced(text, names)
+    if names:
+        yield from _find_owned(text, words, stretches, names, is_cased=is_cased)
+    yield from _find_told(texts, text, words, stretches, is_cased=is_cased)
+
+
+def _find_owned(
+    text: str, words: Sequence[Word], stretches: Sequence[Stretch], names: Sequence[str], *, is_cased: bool
+) -> Iterator[Hit]:
     owned = NameBook(is_cased=is_cased)
     for name in names:
         owned.add_owned(name)
-    yield from owned.find(text, words, fuzzy=True)
+    known = (owned.recognize(_words_in(words, start, end), language) for start, end, language in stretches)
+    yield from owned.find(text, list(chain.from_iterable(known)), fuzzy=True)
+
+
+def _find_told(
+    texts: Sequence[str], text: str, words: Sequence[Word], stretches: Sequence[Stretch], *, is_cased: bool
+) -> Iterator[Hit]:
     told = NameBook(is_cased=is_cased)
     for pattern in _CUES if is_cased else (_SPELT_OUT,):
         for match in pattern.finditer(text):
             told.add_told(_cut_name(match["name"], language_at(stretches, match.start())))
-    for start, part, mine in _words_by_part(texts, words):
+    start = 0
+    for part in texts:
+        mine = _words_in(words, start, start + len(part))
         if language_at(stretches, start) in ("en", ""):
             yield from _find_english(text, part, mine, told, is_cased=is_cased)
         elif is_cased:
             told.add_given({word.key for word in mine if word.is_capital})
+        start += len(part) + 1
     for hit in told.find(text, words, fuzzy=False):
         hyphened = _HYPHENED.match(text, hit.end)
         yield replace(hit, end=hyphened.end(), key=hit.key + hyphened[0].casefold()) if hyphened else hit
@@ -110,14 +130,11 @@ def _cut_name(name: str, language: str) -> str:
     return first if language == "de" and first[0].isupper() and fold_name(first) not in given_names() else name
 
 
-def _words_by_part(texts: Sequence[str], words: Sequence[Word]) -> Iterator[tuple[int, str, Sequence[Word]]]:
-    """Each part with the place where it begins and its words."""
-    start, first = 0, 0
-    for part in texts:
-        end = start + len(part)
-        stop = bisect_left(words, end, lo=first, key=attrgetter("start"))
-        yield start, part, words[first:stop]
-        start, first = end + 1, stop
+def _words_in(words: Sequence[Word], start: int, end: int) -> Sequence[Word]:
+    """The words that begin in a stretch of the text."""
+    begin = attrgetter("start")
+    first = bisect_left(words, start, key=begin)
+    return words[first : bisect_left(words, end, lo=first, key=begin)]
 
 
 def _find_english(text: str, part: str, words: Sequence[Word], told: NameBook, *, is_cased: bool) -> Iterator[Hit]:
