@@ -69,6 +69,10 @@ MASKED = {
     "I live at 17 Broadway.": "I live at [ADDRESS_1].",
     "Flat 3, 17 Broadway": "[ADDRESS_1]",
     "My brother Tom and Dr. Weber came.": "My brother [PERSON_1] and Dr. [PERSON_2] came.",
+    "We met Mr. van der Berg and Dr. al-Khalili.": "We met Mr. [PERSON_1] and Dr. [PERSON_2].",
+    "Dr. de Souza left, then de Souza came back.": "Dr. [PERSON_1] left, then [PERSON_1] came back.",
+    "Prof. R. Feynman came, and Feynman spoke.": "Prof. [PERSON_1] came, and [PERSON_2] spoke.",
+    "I saw Dr. Richard P. Feynman there.": "I saw Dr. [PERSON_1] there.",
     "Anna called, with Maria and Ben.": "[PERSON_1] called, with [PERSON_2] and [PERSON_3].",
     "I met Anna's sister, then ANNA herself.": "I met [PERSON_1]'s sister, then [PERSON_1B] herself.",
 }  # fmt: skip
@@ -86,6 +90,9 @@ def test_english_is_masked(text: str) -> None:
         ("de", "Ich wohne in der Hauptstraße zwölf, 34117 Kassel.", "[ADDRESS_1]."),
         ("de", "Gestern kam Frau Okonski mit meinem Bruder Jonas.", "[PERSON_2]."),
         ("de", "Schreib an max punkt berg at web punkt de", "[EMAIL_1]"),
+        ("de", "Gestern kam Frau von der Heide.", "Frau [PERSON_1]."),
+        ("de", "Dann rief Herr van den Hoogen Maschinen an.", "Herr [PERSON_1] Maschinen an."),
+        ("fr", "J'ai vu madame de la Tour et monsieur d'Artagnan.", "madame [PERSON_1] et monsieur d'[PERSON_2]."),
         ("fr", "C'est le zéro six, douze, trente-quatre, cinquante-six, soixante-dix-huit.", "[PHONE_1]."),
         ("fr", "J'habite 12 rue de la Paix, 75002 Paris.", "[ADDRESS_1]."),
         ("fr", "luc point durand arobase orange point fr", "[EMAIL_1]"),
@@ -178,6 +185,15 @@ def test_a_script_without_capitals_does_not_speak_against_those_of_another() -> 
 
 
 ORDINARY_ELSEWHERE = {
+    "de": """
+        Ich habe meine Frau von der Arbeit abgeholt, und eine Frau von der Post kam.
+        Der Herr der Ringe lief, und der Doktor von der Klinik rief an.
+        Die Frau Doktor von Berlin war da, mit der jungen Frau von der Heide am See.
+        Zwanzig minus fünf sind fünfzehn, und dann zwei und dann drei.
+    """,
+    "es": """
+        La doctora de Madrid y el señor de la tienda llegaron, y luego uno y dos y tres.
+    """,
     "it": """
         Sei felice? Sei stanca? Sei qui o sei là?
         Uno due tre quattro cinque sei sette otto nove dieci.

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 from typing import NamedTuple
 
 from diarynotes.diary.lists import doubtful_names, given_names, toponyms
@@ -22,7 +22,8 @@ from diarynotes.diary.words import MONTHS, STOPWORDS, WEEKDAYS
 _WORD = re.compile(r"[^\W\d_][^\W\d_\u0300-\u036f]*(?:[\u0300-\u036f]+[^\W\d_]*)*")
 _GAP = re.compile(r"[\s.'’-]{0,4}")
 _PARTICLES = frozenset(
-    "van von de der den del della di da la le el al bin ibn zu ter ten st san y e dos du des".split()
+    "van von vom de der den dem del della di da la las los le el al bin ibn zu ter ten het st san y e d dos du "
+    "des".split()
 )
 _TITLES = frozenset(
     "doctor dr professor prof mr mrs ms miss mister aunt auntie uncle sister father nurse coach herr herrn frau doktor "
@@ -105,7 +106,8 @@ class NameBook:
             keys.pop(0)
         while keys and keys[-1] in _NO_NAMES:
             keys.pop()
-        if not keys or (tuple(keys) in toponyms() and keys[0] not in given_names()):
+        own = tuple(dropwhile(_PARTICLES.__contains__, keys))
+        if not own or (own in toponyms() and own[0] not in given_names()):
             return
         self.add(keys, any_case=False)
         for key in keys:
@@ -171,7 +173,7 @@ class NameBook:
     def _says(self, text: str, words: Sequence[Word], place: int, name: tuple[str, ...]) -> int:
         """How many letters of an ending the name has here; -1 where it is not said."""
         said = words[place : place + len(name)]
-        if len(said) < len(name) or (self._is_cased and not said[0].is_capital and not self._names[name[0]][name]):
+        if len(said) < len(name) or not (self._names[name[0]][name] or self._begins_well(said)):
             return -1
         if any(not _GAP.fullmatch(text, a.end, b.start) for a, b in pairwise(said)):
             return -1
@@ -180,6 +182,11 @@ class NameBook:
         if len(name) == 1 or said[-1].key == name[-1]:
             return 0
         return 1 if said[-1].key == f"{name[-1]}s" and text[said[-1].end - 1] in "sS" else -1
+
+    def _begins_well(self, said: Sequence[Word]) -> bool:
+        """Whether the first word that is no particle has a capital, in a text that has them."""
+        first = next((word for word in said if word.key not in _PARTICLES), said[0])
+        return first.is_capital or not self._is_cased
 
     def _near_name(self, word: Word) -> str:
         """The owner's name that this word is a slip of: one letter more, less or other, the first the same."""

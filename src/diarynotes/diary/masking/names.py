@@ -23,8 +23,16 @@ from diarynotes.diary.tokens import read_tokens
 from diarynotes.diary.words import STOPWORDS
 
 _CAPITAL = r"[A-ZÀ-ÖØ-ÞŁŚŻŠČŽİ][\w'’]{0,40}[^\W\d_](?:-[A-ZÀ-ÖØ-Þ][\w'’]{0,40})?"
-_PARTICLE = r"(?:van|von|de|der|del|di|da|la|bin|al|O['’])"
+_PARTICLE = r"(?:van de[nr]?|van|von|de|der|del|di|da|dos|la|bin|al|ter|ten|O['’])"
 _FULL = rf"(?P<name>{_CAPITAL}(?: (?:{_PARTICLE} ?){{0,2}}{_CAPITAL}){{0,2}})"
+_NOBLE = (
+    r"(?:(?:van|von|vom|de|del|della|di|da|dos|du|des|bin|ibn|ter|ten|al)[ -](?:(?:de[nrm]|la|las|los|le|lo|het) )?"
+    r"|el-|d['’])"
+)
+_INITIAL = r"[A-ZÀ-ÖØ-Þ]\. ?"
+_HEAD = rf"{_NOBLE}?(?:{_INITIAL}){{0,3}}{_CAPITAL}"
+_TITLED = rf"(?P<name>{_HEAD}(?: (?:{_INITIAL}|{_PARTICLE} ?){{0,2}}{_CAPITAL}){{0,2}})"
+"""Behind a title a name may begin with a particle or an initial; elsewhere all kinds of things begin so."""
 _KIN = (
     "brother|sister|mother|father|son|daughter|wife|husband|partner|friend|boss|colleague|cousin|uncle|aunt|nephew"
     "|niece|neighbou?r|girlfriend|boyfriend|manager|teacher|doctor|therapist|landlord|flatmate|roommate|dog|cat"
@@ -39,8 +47,15 @@ _OWNER = (
 )
 _TITLE_CUES = (
     r"dr\.?|doctor|prof\.?|professor|mr\.?|mrs\.?|ms\.?|miss|herrn?|frau|doktor|monsieur|madame|mme\.?|mlle\.?"
-    r"|docteur|señora?|sra?\.|doctora|don|doña|sir|captain|officer"
+    r"|docteur|señora?|sra?\.|doctora|don|doña|sir|captain|officer|meneer|mevrouw|signora?|senhora?"
 )
+_NOT_TITLED = re.compile(
+    r"\b(?:die|der|den|dem|zum|beim|vom|junge|alte|jungen|alten"
+    r"|(?:m|d|s|k)?eine?[rnms]?|ihre?[rnm]?|unsere?[rnm]?|jede[rnm]?|diese[rnm]?) \Z",
+    re.IGNORECASE,
+)
+"""Behind one of these "Frau von der Arbeit" is a wife who comes home, and no name."""
+_LOOK_BACK = 12
 _KIN_CUES = rf"{words_pattern(tuple(_OWNER.split('|')))}\s{{1,4}}(?:\w+\s)?(?:{_KIN})(?:\s(?:is\s)?(?:called|named))?,?"
 _NAMING_CUES = (
     r"my name is|my name's|i am called|name is|named|dear|signed|regards,?|mein name ist|ich heiße|heißt|namens"
@@ -55,14 +70,14 @@ _DEEDS = (
 )
 
 
-def _cue(cue: str, begins: str) -> re.Pattern[str]:
+def _cue(cue: str, begins: str, name: str = _FULL) -> re.Pattern[str]:
     """A name behind a cue; the letters that the words of `begins` begin with spare most of a text the list of cues."""
     letters = "".join(sorted({word[0] for word in begins.split("|")}))
-    return re.compile(rf"(?i:\b(?=[{letters}])(?:{cue}))\s{{1,4}}{_FULL}")
+    return re.compile(rf"(?i:\b(?=[{letters}])(?:{cue}))\s{{1,4}}{name}")
 
 
 _CUES = (
-    _cue(_TITLE_CUES, begins=_TITLE_CUES),
+    _cue(_TITLE_CUES, begins=_TITLE_CUES, name=_TITLED),
     _cue(_KIN_CUES, begins=_OWNER),
     _cue(_NAMING_CUES, begins=_NAMING_CUES),
     # in the middle of an English sentence only people do such things, or have things, or things are done for them
@@ -110,7 +125,8 @@ def _find_told(
     told = NameBook(is_cased=is_cased)
     for pattern in _CUES if is_cased else (_SPELT_OUT,):
         for match in pattern.finditer(text):
-            told.add_told(_cut_name(match["name"], language_at(stretches, match.start())))
+            if not _is_wife(text, match):
+                told.add_told(_cut_name(match["name"], language_at(stretches, match.start())))
     start = 0
     for part in texts:
         mine = _words_in(words, start, start + len(part))
@@ -124,10 +140,16 @@ def _find_told(
         yield replace(hit, end=hyphened.end(), key=hit.key + hyphened[0].casefold()) if hyphened else hit
 
 
+def _is_wife(text: str, match: re.Match[str]) -> bool:
+    """Whether a title with a particle behind it is none: "meine Frau von der Arbeit"."""
+    before = max(0, match.start() - _LOOK_BACK)
+    return match["name"][0].islower() and bool(_NOT_TITLED.search(text, before, match.start()))
+
+
 def _cut_name(name: str, language: str) -> str:
     """The name without the nouns that may follow it in German, where they have capitals too."""
-    first = name.split(maxsplit=1)[0]
-    return first if language == "de" and first[0].isupper() and fold_name(first) not in given_names() else name
+    head = re.match(_HEAD, name)
+    return head[0] if head and language == "de" and fold_name(head[0]) not in given_names() else name
 
 
 def _words_in(words: Sequence[Word], start: int, end: int) -> Sequence[Word]:
