@@ -45,6 +45,14 @@ MASKED = {
     "john dot smith at gmail dot com wrote": "[EMAIL_1] wrote",
     "john at example dot com": "[EMAIL_1]",
     "My email is john underscore s at my dash firm dot co dot uk.": "My email is [EMAIL_1].",
+    "write to anna [at] example [dot] com": "write to [EMAIL_1]",
+    "anna(at)example(dot)co(dot)uk, or anna {at} example.co.uk": "[EMAIL_1], or [EMAIL_1B]",
+    "it's john smith at hotmail, or jsmith82 at gmail": "it's [EMAIL_1], or [EMAIL_2]",
+    "My email is blue heron at yahoo.": "My email is [EMAIL_1].",
+    "write to anna at i cloud com": "write to [EMAIL_1]",
+    "john at example dot c o m and jsmith at gmail dot c o dot u k.": "[EMAIL_1] and [EMAIL_2].",
+    "I met John at Yahoo.": "I met [PERSON_1] at Yahoo.",
+    "w w w dot example dot c o m": "[URL_1]",
     "plus four nine one seven six one two three four five six seven": "[PHONE_1]",
     "Card four one one one, one one one one, one one one one, one one one one.": "Card [CARD_1].",
     "look at w w w dot example dot com slash me": "look at [URL_1]",
@@ -103,6 +111,10 @@ def test_english_is_masked(text: str) -> None:
         ("fr", "Le numéro est zéro six tiret douze puis trente-quatre puis cinquante-six.", "est [PHONE_1]."),
         ("es", "Mi número es seis uno dos guión tres cuatro cinco y luego seis siete ocho.", "es [PHONE_1]."),
         ("ja", "電話番号は０９０－１２３４－５６７８です", "は[PHONE_1]です"),
+        ("it", "Scrivi a luca punto rossi chiocciola libero punto it", "[EMAIL_1]"),
+        ("nl", "Mail naar jan punt berg apenstaartje ziggo punt nl", "[EMAIL_1]"),
+        ("pt", "Escreve para rui ponto silva arroba sapo ponto pt", "[EMAIL_1]"),
+        ("pl", "Napisz do ewa kropka nowak małpa onet kropka pl", "[EMAIL_1]"),
         ("it", "Il mio numero è tre quattro sette, ventotto, trentatré, quattro cinque sei.", "è [PHONE_1]."),
         ("it", "Il cellulare è doppio tre uno due.", "è [PHONE_1]."),
         ("nl", "Mijn nummer is nul zes twaalf vierendertig zesenvijftig achtenzeventig.", "is [PHONE_1]."),
@@ -248,6 +260,8 @@ About 2500000 people live there.
 We drove from Berlin to Rotterdam on Monday at half past nine.
 The recipe wants 250 grams of flour, 3 eggs, 100 100 50.
 I am at home. It is warm. So be it.
+I met him at Yahoo, she works at Google, and we looked at Outlook and at Gmail.
+My email lives at Gmail, and my mail to them was lost at Yahoo.
 Twenty minus five is fifteen, and two and three is five.
 We scored one then three then two then five then four then one.
 It was minus five, minus three, minus two, minus one, minus four, minus six all week.
