@@ -31,7 +31,7 @@ _PLAIN_ENDS = (
 _ENDS = _PLAIN_ENDS + "|de|es|it|at|be|no|fi|us|in|me|co|so|la|is|li|to"
 _NO_POINT = r"(?!(?:in|me|to|at|us|so|is|no|la|li|it|de|be|es|co)\b)"
 """What follows "point" in "at some point in May" and "point de vue", and is the ending of a domain all the same."""
-_SPELT_ENDS = "|".join("[ .-]{1,2}".join(end) for end in "com co org net edu de uk fr es eu it nl pl ch io".split())
+_SPELT_ENDS = "|".join("[ .-]{1,2}".join(end) for end in "com co org net edu de uk fr es eu it nl pl ch io me".split())
 """The commonest endings letter by letter."""
 _DOT_WORDS = "dot|punkt|punto|punt|ponto|kropka"
 _DOT = (

@@ -31,6 +31,7 @@ _NOBLE = (
 )
 _INITIAL = r"[A-ZÀ-ÖØ-Þ]\. ?"
 _HEAD = rf"{_NOBLE}?(?:{_INITIAL}){{0,3}}{_CAPITAL}"
+_WITH_INITIALS = rf"(?P<name>(?:{_INITIAL}){{0,3}}{_CAPITAL}(?: (?:{_PARTICLE} ?){{0,2}}{_CAPITAL}){{0,2}})"
 _TITLED = rf"(?P<name>{_HEAD}(?: (?:{_INITIAL}|{_PARTICLE} ?){{0,2}}{_CAPITAL}){{0,2}})"
 """Behind a title a name may begin with a particle or an initial; elsewhere all kinds of things begin so."""
 _KIN = (
@@ -77,8 +78,8 @@ def _cue(cue: str, begins: str, name: str = _FULL) -> re.Pattern[str]:
 
 
 _CUES = (
-    _cue(_TITLE_CUES, begins=_TITLE_CUES, name=_TITLED),
-    _cue(_KIN_CUES, begins=_OWNER),
+    _cue(rf"(?:{_TITLE_CUES})(?:\s(?:dr|prof)\b\.?)*", begins=_TITLE_CUES, name=_TITLED),
+    _cue(_KIN_CUES, begins=_OWNER, name=_WITH_INITIALS),
     _cue(_NAMING_CUES, begins=_NAMING_CUES),
     # in the middle of an English sentence only people do such things, or have things, or things are done for them
     re.compile(rf"(?<=[a-z,] ){_FULL}(?= (?:{_DEEDS})\b)"),
