@@ -124,6 +124,8 @@ def test_english_is_masked(text: str) -> None:
         ("pt", "O meu número é nove um meia três quatro cinco vinte e dois sete oito.", "é [PHONE_1]."),
         ("pt", "O telefone é duas três um quatro.", "é [PHONE_1]."),
         ("pl", "Mój numer to sześć zero jeden dwadzieścia trzy, cztery pięć sześć siedem.", "to [PHONE_1]."),
+        ("pl", "To sześćset jeden, sto dwadzieścia trzy, dziewięćset pięć.", "To [PHONE_1]."),
+        ("fr", "five five five oh one two three", "[PHONE_1]"),
         ("pl", "PESEL: osiem pięć jeden zero.", "PESEL: [NUMBER_1]."),
     ],
 )
@@ -228,6 +230,7 @@ ORDINARY_ELSEWHERE = {
     """,
     "pl": """
         Jeden dwa trzy cztery pięć sześć siedem osiem dziewięć dziesięć.
+        Mam sto, dwieście, trzysta, czterysta razy tyle.
         Mam sto złotych i dwadzieścia pięć groszy.
         Było 612 345 678 złotych, 12 maja 2026.
     """,

@@ -11,7 +11,8 @@ import re
 from diarynotes.diary.masking.number_words import words_pattern
 
 _SIGNS = r"[\s,.\-–—―ー·/()]{0,5}"
-_HESITATION = r"\b(?:um+|uh+m*|er+m?|äh+m?|euh|eh)\b"
+_HESITATION = r"\b(?:um+|uh+m*|er+m?|äh+m?|euh|eh|oh)\b"
+"""An "oh" is a nought where English is spoken; where a segment was taken for another language it may still be one."""
 _FOR_SIGNS = (
     "dash hyphen space strich bindestrich leerzeichen tiret espace guion guión espacio trattino spazio streepje "
     "koppelteken spatie hífen traço espaço kreska myślnik spacja"

@@ -1,4 +1,4 @@
-"""The numbers from 0 to 99 as words in the languages of `READ`, with the figures that they stand for.
+"""The numbers from 0 to 99 as words in the languages of `READ`, with the figures that they stand for; Polish to 999.
 
 Knows nothing of what the figures are for. Values are strings, because "oh seven" is 07.
 """
@@ -29,6 +29,8 @@ _PL = (
 _PL_TENS = (
     "dwadzieścia trzydzieści czterdzieści pięćdziesiąt sześćdziesiąt siedemdziesiąt osiemdziesiąt dziewięćdziesiąt"
 )
+_PL_HUNDREDS = "sto dwieście trzysta czterysta pięćset sześćset siedemset osiemset dziewięćset"
+"""Polish telephone numbers are said in threes."""
 _OTHER = {
     "en": {"oh": "0", "o": "0", "nought": "0", "naught": "0", "nil": "0", "niner": "9", "fourty": "40"},
     "de": {"zwo": "2", "fuenf": "5", "zwoelf": "12", "dreissig": "30", "fuenfzig": "50"},
@@ -188,7 +190,17 @@ def _portuguese() -> dict[str, str]:
 
 def _polish() -> dict[str, str]:
     words = _count(_PL) | {"osiemnaście": "18", "dziewiętnaście": "19"}
-    return words | _pair_up(_PL_TENS.split(), 20, words, "{tens} {unit}") | _OTHER["pl"]
+    words |= _pair_up(_PL_TENS.split(), 20, words, "{tens} {unit}") | _OTHER["pl"]
+    hundreds = {word: str(value) for value, word in enumerate(_PL_HUNDREDS.split(), 1)}
+    return (
+        words
+        | {word: f"{hundred}00" for word, hundred in hundreds.items()}
+        | {
+            f"{word} {rest}": f"{hundred}{value:0>2}"
+            for word, hundred in hundreds.items()
+            for rest, value in words.items()
+        }
+    )
 
 
 def _count(words: str) -> dict[str, str]:

@@ -159,10 +159,10 @@ class _Reader:
 
 
 def _is_counting(run: Run) -> bool:
-    """Whether somebody counts: one, two, three, or by fives."""
+    """Whether somebody counts: one, two, three, or by fives or hundreds."""
     values = [number.figures for number in run.numbers]
     steps = {int(after) - int(before) for before, after in pairwise(values) if before and after}
-    return len(values) > 2 and len(steps) == 1 and abs(next(iter(steps))) in (1, 2, 5, 10)
+    return len(values) > 2 and len(steps) == 1 and abs(next(iter(steps))) in (1, 2, 5, 10, 100)
 
 
 def find_numbers(text: str, claims: Claims, stretches: Sequence[Stretch], *, region: str | None) -> list[Hit]:
