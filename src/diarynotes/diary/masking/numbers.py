@@ -77,9 +77,9 @@ class _Reader:
 
     def settle(self, run: Run) -> list[Run]:
         """The run itself where it is one private number, else its pieces: "two and three" are two numbers."""
+        if not run.is_linked:
+            return [run]
         pieces = run.pieces
-        if len(pieces) == 1:
-            return pieces
         # "... 0123 and 2 of us" goes on with something else
         last = pieces.pop() if len(pieces[-1].figures) == 1 else None
         whole = Run(tuple(number for piece in pieces for number in piece.numbers))
@@ -91,8 +91,7 @@ class _Reader:
         """The kind of a row of figures; None for one that is private to nobody."""
         figures = run.figures
         before = self.text[max(0, run.start - _LOOK_BACK) : run.start]
-        is_one = len(run.pieces) == 1
-        if is_one or not self._is_ordinary(run, figures):
+        if not (run.is_linked and self._is_ordinary(run, figures)):
             if run.numbers[0].is_plus or figures.startswith("00"):
                 return "PHONE" if len(figures) >= _LEAST else None
             if is_card(figures):
@@ -100,7 +99,7 @@ class _Reader:
         if kind := self._judge_cue(figures, before):
             return kind
         # "then" between numbers says that they are several, unless something else tells what they are
-        if not is_one or _is_counting(run):
+        if run.is_linked or _is_counting(run):
             return None
         if _SSN.fullmatch(self.text[run.start : run.end]):
             return "ID"

@@ -82,6 +82,11 @@ class Run:
         return "".join(number.figures for number in self.numbers)
 
     @property
+    def is_linked(self) -> bool:
+        """Whether it may be several numbers."""
+        return any(number.is_linked for number in self.numbers[1:])
+
+    @property
     def pieces(self) -> list[Run]:
         """The runs between the words that may part two numbers."""
         first = [place for place, number in enumerate(self.numbers) if number.is_linked or not place]
