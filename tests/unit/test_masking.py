@@ -49,6 +49,7 @@ MASKED = {
     "anna(at)example(dot)co(dot)uk, or anna {at} example.co.uk": "[EMAIL_1], or [EMAIL_1B]",
     "it's john smith at hotmail, or jsmith82 at gmail": "it's [EMAIL_1], or [EMAIL_2]",
     "My email is blue heron at yahoo.": "My email is [EMAIL_1].",
+    "my mail is anna at web de": "my mail is [EMAIL_1]",
     "write to anna at i cloud com": "write to [EMAIL_1]",
     "john at example dot c o m and jsmith at gmail dot c o dot u k.": "[EMAIL_1] and [EMAIL_2].",
     "I met John at Yahoo.": "I met [PERSON_1] at Yahoo.",
@@ -64,6 +65,9 @@ MASKED = {
     "my number is five five five minus oh one two three": "my number is [PHONE_1]",
     "my number is five five five uh, wait, oh one two three": "my number is [PHONE_1]",
     "my number is 555 and then 0123, and 2 of us wrote it down": "my number is [PHONE_1], and 2 of us wrote it down",
+    "My PIN is one two and then three four.": "My PIN is [NUMBER_1].",
+    "the cvv is one then two then three": "the cvv is [NUMBER_1]",
+    "Call 020 7946 0958 and then 020 7946 0959.": "Call [PHONE_1] and then [PHONE_2].",
     "my card is four one one one dash one one one one dash one one one one dash one one one one": "my card is [CARD_1]",
     "my card is 4111 then 1111 then 1111 then 1111": "my card is [CARD_1]",
     "my card is 4111 then 1111 then 1111 then 1112": "my card is [NUMBER_1]",
@@ -277,6 +281,7 @@ It is 5 plus 250 and 300 and then 350.
 I waited 20, sorry, 30, no wait, 45 minutes.
 It happened on 2026‑11‑21, then 2026‑11‑22 and 21‑11‑2026.
 The cvv was wrong on page 123.
+My id is on the pages 12 and 13, and my card is in room 12 and then 14.
 Chapter 12, page 345, line 6.
 It is 21.5 degrees, 19.5 at night, with 80 percent humidity.
 I wrote 1,200 1,300 and 1,250 words.

@@ -51,7 +51,7 @@ _DOMAIN = (
     rf"{_LABEL}(?:(?:{_DASH}|[ ]){_LABEL}){{0,2}}?(?:{_DOT}{_LABEL}){{0,3}}?"
     rf"{_DOT}(?:{_ENDS}|{_SPELT_ENDS})(?:{_DOT}(?:{_ENDS}|{_SPELT_ENDS}))?\b"
 )
-_MAIL_ONLY = "gmail|g mail|google ?mail|hotmail|i ?cloud|gmx|proton ?mail"
+_MAIL_ONLY = "gmail|g mail|google ?mail|hotmail|i ?cloud|gmx|proton ?mail|web[ .]de|t-online"
 _FIRMS = "outlook|yahoo|aol|live|msn|proton|yandex"
 """Those that are more than mail: people work "at Yahoo" and look "at Outlook"."""
 _SERVICE = rf"(?:(?P<mail>{_MAIL_ONLY})|{_FIRMS})(?:[ .](?:com|net|de|fr|es|it|co[ .]uk))?\b(?!{_DOT}[^\W_])"

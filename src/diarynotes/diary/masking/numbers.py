@@ -80,12 +80,13 @@ class _Reader:
         if not run.is_linked:
             return [run]
         pieces = run.pieces
+        if all(len(piece.figures) >= _LEAST and self.judge(piece) for piece in pieces):
+            return pieces
         # "... 0123 and 2 of us" goes on with something else
-        last = pieces.pop() if len(pieces[-1].figures) == 1 else None
-        whole = Run(tuple(number for piece in pieces for number in piece.numbers))
-        if len(whole.figures) >= _LEAST and self.judge(whole):
-            pieces = [whole]
-        return [*pieces, last] if last else pieces
+        rest = pieces[-1:] if len(pieces[-1].figures) == 1 and len(run.figures) > _LEAST else []
+        whole = Run(run.numbers[: len(run.numbers) - len(rest)])
+        is_long = len(whole.figures) >= _LEAST or not self._is_ordinary(whole, whole.figures)
+        return [whole, *rest] if is_long and self.judge(whole) else pieces
 
     def judge(self, run: Run) -> str | None:
         """The kind of a row of figures; None for one that is private to nobody."""
