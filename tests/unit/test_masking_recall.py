@@ -9,6 +9,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from typing import TypeAlias
 
@@ -72,6 +73,32 @@ def spoken_phone(rng: random.Random) -> str:
     if rng.random() < 0.3:
         return "plus " + dictate("4" + row(rng, 11), rng)
     return dictate(number, rng, rng.choice([0, 3, 4]))
+
+
+def odd_phone(rng: random.Random) -> str:
+    return re.sub("[-. ]", lambda _: rng.choice("‐‑‒–−－\u00a0\u202f"), phone(rng))
+
+
+def parted_phone(rng: random.Random) -> str:
+    number = row(rng, 10, "23456789")
+    return rng.choice([" dash ", " hyphen ", " space ", ", dash, "]).join(
+        dictate(part, rng) for part in (number[:3], number[3:6], number[6:])
+    )
+
+
+def linked_phone(rng: random.Random) -> str:
+    number = row(rng, 10, "23456789")
+    return rng.choice([" then ", " minus ", " and then ", " uh, wait, "]).join(
+        dictate(part, rng) for part in (number[:3], number[3:6], number[6:])
+    )
+
+
+def hand_written_email(rng: random.Random) -> str:
+    forms = [(" [at] ", " [dot] "), ("(at)", "."), (" at ", " dot "), ("{at}", "{dot}")]
+    at, dot = rng.choice(forms)
+    local, domain = email(rng).split("@")
+    end = domain.rpartition(".")[2]
+    return f"{local}{at}{domain[: -len(end)].replace('.', dot)}{' '.join(end) if dot == ' dot ' else end}"
 
 
 def luhn(figures: str) -> str:
@@ -184,6 +211,10 @@ MAKERS: dict[tuple[str, str], tuple[Maker, list[str]]] = {
     ("EMAIL", "spoken"): (lambda rng: say_address(email(rng)), SAID["EMAIL"]),
     ("PHONE", "written"): (phone, SAID["PHONE"]),
     ("PHONE", "spoken"): (spoken_phone, SAID["PHONE"]),
+    ("PHONE", "written, other hyphens"): (odd_phone, SAID["PHONE"]),
+    ("PHONE", "spoken, signs as words"): (parted_phone, SAID["PHONE"]),
+    ("PHONE", "spoken, linking words, cue"): (linked_phone, ["her number is {}", "Call me on {}.", "Phone: {}."]),
+    ("EMAIL", "signs written out or spelled"): (hand_written_email, SAID["EMAIL"]),
     ("CARD", "written"): (card, SAID["CARD"]),
     ("CARD", "spoken"): (lambda rng: dictate(card(rng).replace(" ", "").replace("-", ""), rng, 4), SAID["CARD"]),
     ("IBAN", "written"): (grouped_iban, SAID["IBAN"]),
@@ -242,6 +273,28 @@ def test_private_things_are_hidden(kind: tuple[str, str]) -> None:
     tried = [(rng.choice(templates), make(rng)) for _ in range(100)]
     hidden = sum(is_hidden(template, value) for template, value in tried)
     assert hidden / len(tried) >= FLOORS.get(kind, 0.97)
+
+
+ABROAD = {
+    "de": ("null eins zwei drei vier fünf sechs sieben acht neun", "Meine Nummer ist {}."),
+    "fr": ("zéro un deux trois quatre cinq six sept huit neuf", "Mon numéro est {}."),
+    "es": ("cero uno dos tres cuatro cinco seis siete ocho nueve", "Mi número es {}."),
+    "it": ("zero uno due tre quattro cinque sei sette otto nove", "Il mio numero è {}."),
+    "nl": ("nul een twee drie vier vijf zes zeven acht negen", "Mijn nummer is {}."),
+    "pt": ("zero um dois três quatro cinco seis sete oito nove", "O meu número é {}."),
+    "pl": ("zero jeden dwa trzy cztery pięć sześć siedem osiem dziewięć", "Mój numer to {}."),
+}
+
+
+@pytest.mark.parametrize("language", ABROAD)
+def test_dictated_numbers_are_hidden_in_each_language_that_is_read(language: str) -> None:
+    words, template = ABROAD[language]
+    rng = random.Random(language)
+    for _ in range(50):
+        said = " ".join(words.split()[int(figure)] for figure in row(rng, 9))
+        segment = Segment(0.0, 1.0, template.format(said), language=language)
+        masked, _ = mask_transcript(replace(hear(""), segments=(segment,)))
+        assert re.fullmatch(template.format(r"\[[A-Z]+_1\]"), masked.text)
 
 
 HARD = {

@@ -14,9 +14,12 @@ from diarynotes.diary.masking.addresses import find_addresses
 from diarynotes.diary.masking.internet import find_internet
 from diarynotes.diary.masking.mask import Mask
 from diarynotes.diary.masking.names import find_names
+from diarynotes.diary.masking.number_words import READ
 from diarynotes.diary.masking.numbers import find_numbers
 from diarynotes.diary.masking.placeholders import KINDS, LITERAL, find_placeholders, make_placeholder
+from diarynotes.diary.masking.signs import plain_signs
 from diarynotes.diary.masking.spans import Claims, Hit
+from diarynotes.diary.masking.stretches import Stretch, read_stretches
 from diarynotes.models import Transcript
 
 __all__ = ["KINDS", "Mask", "mask_transcript"]
@@ -29,25 +32,34 @@ def mask_transcript(
 
     `names` are the owner's own list: people, and whatever else must never be seen; in any case and spacing. `region`
     (ISO 3166, two letters) is where telephone numbers without a country code belong; None takes the usual ones of the
-    transcript's language. The same thing has the same placeholder in all segments. Time grows linearly with the text.
+    language. Each segment is read in its own language, in the transcript's where it has none. The same thing has the
+    same placeholder in all segments. Time grows linearly with the text.
     """
     texts = [segment.text for segment in transcript.segments]
-    text = "\n".join(texts)
-    language = transcript.language.lower()[:2]
+    text, plain_texts = "\n".join(texts), [plain_signs(text) for text in texts]
+    plain = "\n".join(plain_texts)
+    stretches = read_stretches(transcript)
     claims = Claims(text)
     claims.claim_all(Hit(start, end, LITERAL, text[start:end]) for start, end, _ in find_placeholders(text))
-    claims.claim_all(find_internet(text, language=language))
+    claims.claim_all(find_internet(plain, stretches))
     # a house number would else be taken for the beginning or end of a longer number
-    claims.claim_all(find_addresses(text, language=language))
-    claims.claim_all(find_numbers(text, claims, language=language, region=region))
-    claims.claim_all(find_names(texts, names=names, language=language))
+    claims.claim_all(find_addresses(plain, stretches))
+    claims.claim_all(find_numbers(plain, claims, stretches, region=region))
+    claims.claim_all(find_names(plain_texts, stretches, names=names))
     _claim_lookalikes(text, claims)
     given = _Placeholders()
     masked = [given.fill(part, hits) for part, hits in _by_segment(texts, claims)]
     segments = tuple(
         replace(segment, text=part) for segment, (part, _) in zip(transcript.segments, masked, strict=True)
     )
-    return replace(transcript, segments=segments), Mask(given.values, [used for _, used in masked])
+    return replace(transcript, segments=segments), Mask(
+        given.values, [used for _, used in masked], unread=_find_unread(stretches)
+    )
+
+
+def _find_unread(stretches: Iterable[Stretch]) -> list[str]:
+    """The languages, where they are known, whose numbers are not known as words."""
+    return sorted({stretch.language for stretch in stretches} - {*READ, ""})
 
 
 def _claim_lookalikes(text: str, claims: Claims) -> None:

@@ -7,11 +7,12 @@ stay. Knows no maps, so "10 Downing" without its "Street" is not seen.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from diarynotes.diary.masking.number_words import number_pattern, words_pattern
 from diarynotes.diary.masking.spans import Hit
+from diarynotes.diary.masking.stretches import Stretch
 
 _STREETS = (
     "street avenue road lane boulevard drive court crescent terrace close gardens grove highway mews parkway square "
@@ -27,6 +28,8 @@ _NO_STREET = frozenset(
     "those cars people one two three times percent dollars euros pounds am pm o'clock off busy side back whole "
     "half good bad dirt country major minor hard easy rough quiet parallel separate".split()
 )
+_ALSO_A = frozenset("un une uno una een um uma".split())
+"""Numbers that are "a" as well: "een brede boulevard"."""
 _NAME_EN = r"[^\W\d_][\w'’.-]{0,40}"
 _CITY = r"(?:,?\s{1,4}(?:in\s{1,4})?[A-ZÄÖÜ][\w'’-]+(?:\s[A-Z][\w'’-]+){0,2})?"
 _UNIT = (
@@ -72,20 +75,25 @@ _SPANISH_STREET = (
 )
 
 
-def find_addresses(text: str, *, language: str) -> Iterator[Hit]:
+def find_addresses(text: str, stretches: Sequence[Stretch]) -> Iterator[Hit]:
     """Streets with their numbers, with flat, town and postcode where they follow; postcodes and boxes alone."""
-    yield from _english_addresses(text, language)
-    patterns = [pattern for sign, pattern in _foreign(language) if sign.search(text)]
-    for pattern in (*patterns, _FLAT, _POSTCODE, _STATE_ZIP, _BOX):
+    for stretch in stretches:
+        yield from _english_addresses(text, stretch)
+    for start, end, language in stretches:
+        for sign, pattern in _foreign(language):
+            for match in pattern.finditer(text, start, end) if sign.search(text, start, end) else ():
+                yield _hit(match.start(), match.end(), text)
+    for pattern in (_FLAT, _POSTCODE, _STATE_ZIP, _BOX):
         for match in pattern.finditer(text):
             yield _hit(match.start(), match.end(), text)
     for match in _LIVES.finditer(text):
         yield _hit(match.start("street"), match.end("street"), text)
 
 
-def _english_addresses(text: str, language: str) -> Iterator[Hit]:
-    pattern, place = _english(language), 0
-    while match := pattern.search(text, place):
+def _english_addresses(text: str, stretch: Stretch) -> Iterator[Hit]:
+    place, end, language = stretch
+    pattern = _english(language)
+    while match := pattern.search(text, place, end):
         # what begins with the wrong number may hold the right one
         is_street = _is_english_street(match)
         place = match.end() if is_street else match.end("number")
@@ -104,6 +112,8 @@ def _is_english_street(match: re.Match[str]) -> bool:
         return False
     if match["short"]:
         return all(name[0].isupper() for name in names)
+    if match["number"].lower() in _ALSO_A:
+        return False
     kind = match["kind"]
     if match["number"].lower() == "one" and names[0] in ("main", "high"):
         return False  # "there is one main street"

@@ -1,12 +1,13 @@
 """Finds emails, URLs and IP addresses, written and as they are said ("john dot smith at gmail dot com").
 
-Knows the common endings of domains, not all of them, and the words for "at" and "dot" in four languages.
+Knows the common endings of domains, not all of them, the words for "at" and "dot" in eight languages, and the mail
+services that are said without an ending ("john smith at gmail").
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from ipaddress import ip_address
 
@@ -19,6 +20,7 @@ from diarynotes.diary.masking.number_words import (
     read_number,
 )
 from diarynotes.diary.masking.spans import Hit
+from diarynotes.diary.masking.stretches import Stretch, language_at
 from diarynotes.diary.words import STOPWORDS
 
 _PLAIN_ENDS = (
@@ -29,38 +31,57 @@ _PLAIN_ENDS = (
 _ENDS = _PLAIN_ENDS + "|de|es|it|at|be|no|fi|us|in|me|co|so|la|is|li|to"
 _NO_POINT = r"(?!(?:in|me|to|at|us|so|is|no|la|li|it|de|be|es|co)\b)"
 """What follows "point" in "at some point in May" and "point de vue", and is the ending of a domain all the same."""
+_SPELT_ENDS = "|".join("[ .-]{1,2}".join(end) for end in "com co org net edu de uk fr es eu it nl pl ch io me".split())
+"""The commonest endings letter by letter."""
+_DOT_WORDS = "dot|punkt|punto|punt|ponto|kropka"
 _DOT = (
-    rf"(?:\.|\s{{1,4}}(?:(?:dot|punkt|punto)\s{{1,4}}|(?:point|period)\s{{1,4}}{_NO_POINT})"
+    rf"(?:\.|\s{{1,4}}(?:(?:{_DOT_WORDS})\s{{1,4}}|(?:point|period)\s{{1,4}}{_NO_POINT})"
+    rf"|\s{{0,4}}[(\[{{]\s?(?:{_DOT_WORDS}|point|\.)\s?[)\]}}]\s{{0,4}}"
     r"|\s?\.\s?(?=(?:com|org|net)\b))"
 )
-_SPOKEN_DOT = r"\s{1,4}(?:dot|punkt|point|punto)\s{1,4}"
+_SPOKEN_DOT = rf"\s{{1,4}}(?:{_DOT_WORDS}|point)\s{{1,4}}"
 _AT = (
-    r"(?:\s{0,4}@\s{0,4}|\s{1,4}(?:at|ät|arobase|arroba|klammeraffe|at sign|at the rate)\s{1,4}"
-    r"|\s{0,4}[(\[]\s?at\s?[)\]]\s{0,4})"
+    r"(?:\s{0,4}@\s{0,4}"
+    r"|\s{1,4}(?:at|ät|arobase|arroba|klammeraffe|chiocciola|apenstaartje|małpa|at sign|at the rate)\s{1,4}"
+    r"|\s{0,4}[(\[{]\s?(?:at|ät|arobase|arroba)\s?[)\]}]\s{0,4})"
 )
 _LABEL = r"(?!(?:at|ät|the|a|an|dot|to)\b)[^\W_][\w-]{0,62}"
-_DASH = r"\s{1,4}(?:dash|hyphen|minus|bindestrich|tiret|guion)\s{1,4}"
+_DASH = r"\s{1,4}(?:dash|hyphen|minus|bindestrich|tiret|guion|trattino|streepje|hífen|myślnik)\s{1,4}"
 _DOMAIN = (
     rf"{_LABEL}(?:(?:{_DASH}|[ ]){_LABEL}){{0,2}}?(?:{_DOT}{_LABEL}){{0,3}}?"
-    rf"{_DOT}(?:{_ENDS})(?:{_DOT}(?:{_ENDS}))?\b"
+    rf"{_DOT}(?:{_ENDS}|{_SPELT_ENDS})(?:{_DOT}(?:{_ENDS}|{_SPELT_ENDS}))?\b"
 )
+_MAIL_ONLY = "gmail|g mail|google ?mail|hotmail|i ?cloud|gmx|proton ?mail|web[ .]de|t-online"
+_FIRMS = "outlook|yahoo|aol|live|msn|proton|yandex"
+"""Those that are more than mail: people work "at Yahoo" and look "at Outlook"."""
+_SERVICE = rf"(?:(?P<mail>{_MAIL_ONLY})|{_FIRMS})(?:[ .](?:com|net|de|fr|es|it|co[ .]uk))?\b(?!{_DOT}[^\W_])"
 _WRITTEN_EMAIL = re.compile(r"[\w.+%'-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}\b")
-_ANCHOR = re.compile(rf"(?=[\s@(\[])(?<=[\w.])(?P<at>{_AT})(?P<domain>{_DOMAIN})", re.IGNORECASE)
+_ANCHOR = re.compile(
+    rf"(?=[\s@(\[{{])(?<=[\w.])(?P<at>{_AT})(?:(?P<domain>{_DOMAIN})|(?P<service>{_SERVICE}))", re.IGNORECASE
+)
+_MAIL_CUE = re.compile(
+    r"\b(?:e-?mail|mail|address|mailadresse|adresse|correo|courriel|indirizzo|adres|endereço)"
+    r"(?:['’]s|\s?:|\s+(?:is|was|to|ist|lautet|est|es|è|é|jest))\W*\Z",
+    re.IGNORECASE,
+)
+_WORD_BEFORE = re.compile(r"([\w'’]+)\W*\Z")
 _PATH = r"(?:\s{1,4}slash\s{1,4}[\w-]+|/[^\s\[\]]*)*"
 _SLASH = r"\s{1,4}(?:forward )?slash"
 _SCHEME = rf"(?:h\s?t\s?t\s?p\s?s?\s{{1,4}}(?:colon|doppelpunkt){_SLASH}{_SLASH}\s{{1,4}})"
 _WWW = r"(?:w\.?\s{0,4}w\.?\s{0,4}w\.?|(?:triple|dreimal|triple-)\s?w|(?:double[- ]?(?:u|you)[\s,]*){3})"
 _URL = re.compile(
     r"\b(?:https?|ftp)://[^\s<>\[\]]+"
-    rf"|{_SCHEME}?\b{_WWW}{_DOT}?\s?{_LABEL}(?:{_DOT}{_LABEL}){{0,3}}{_PATH}"
+    rf"|{_SCHEME}?\b{_WWW}{_DOT}?\s?{_LABEL}(?:{_DOT}(?:(?:{_SPELT_ENDS})\b|{_LABEL})){{0,3}}{_PATH}"
     rf"|{_SCHEME}{_LABEL}(?:{_DOT}{_LABEL}){{1,3}}{_PATH}"
     rf"|(?<![\w@.-])[^\W_][\w-]{{0,62}}(?:\.[\w-]{{1,63}}){{0,3}}\.(?:{_ENDS})\b(?!\.?\w){_PATH}"
     r"|(?<![\w@.-])[^\W_][\w-]{0,62}(?:\.[\w-]{1,63}){0,3}\.[a-z]{2,10}/[^\s\[\]]+"
-    rf"|\b(?:(?!(?:the|a|an|this|my|your|every)\b)[^\W_][\w-]{{0,62}}){_SPOKEN_DOT}(?:{_LABEL}{_SPOKEN_DOT})?(?:{_PLAIN_ENDS})\b{_PATH}",
+    rf"|\b(?:(?!(?:the|a|an|this|my|your|every)\b)[^\W_][\w-]{{0,62}}){_SPOKEN_DOT}(?:{_LABEL}{_SPOKEN_DOT})?"
+    rf"(?:{_PLAIN_ENDS}|{_SPELT_ENDS})\b{_PATH}",
     re.IGNORECASE,
 )
 _URL_SIGN = re.compile(
-    r"(?=[:.wtdc\s])(?:://|\.\w|w\.?\s{0,4}w\.?\s{0,4}w|triple|dreimal|double|colon|doppelpunkt|\s(?:dot|punkt|point|punto)\s)",
+    r"(?=[:.wtdc\s])(?:://|\.\w|w\.?\s{0,4}w\.?\s{0,4}w|triple|dreimal|double|colon|doppelpunkt"
+    rf"|\s(?:{_DOT_WORDS}|point)\s)",
     re.IGNORECASE,
 )
 """One of these is in every URL, and none in most memos, which then need no closer look."""
@@ -70,11 +91,12 @@ _IPV6 = re.compile(
 )
 _WORD = re.compile(r"[\w.+'-]+")
 _JOINERS = {
-    "dot": ".", "punkt": ".", "point": ".", "punto": ".", "period": ".", "underscore": "_", "unterstrich": "_",
-    "dash": "-", "hyphen": "-", "minus": "-", "bindestrich": "-", "tiret": "-", "guion": "-", "guión": "-",
-    "plus": "+",
+    "dot": ".", "punkt": ".", "point": ".", "punto": ".", "period": ".", "punt": ".", "ponto": ".", "kropka": ".",
+    "underscore": "_", "unterstrich": "_", "dash": "-", "hyphen": "-", "minus": "-", "bindestrich": "-", "tiret": "-",
+    "guion": "-", "guión": "-", "trattino": "-", "streepje": "-", "hífen": "-", "myślnik": "-", "plus": "+",
 }  # fmt: skip
-_CUES = frozenset("email e-mail mail address adresse correo courriel is it's ist est es to lautet gmail".split())
+_TOLD = frozenset("is it's ist est es to lautet".split())
+_CUES = _TOLD | frozenset("email e-mail mail address adresse correo courriel gmail".split())
 _NO_NAMES = (STOPWORDS | _CUES | frozenset(
     "look find website site page buy order check write contact visit store account book meet met work works working "
     "message download available online shop und oder mich mir auf der die das bei unter le la les sur mon ma moi sa "
@@ -85,26 +107,39 @@ _LOOK_BACK = 96
 _MOST_WORDS = 10
 
 
-def find_internet(text: str, *, language: str) -> Iterator[Hit]:
+def find_internet(text: str, stretches: Sequence[Stretch]) -> Iterator[Hit]:
     """Emails, URLs and IP addresses, emails first."""
     emails = _WRITTEN_EMAIL.finditer(text) if "@" in text else ()
     written = [Hit(*match.span(), "EMAIL", match[0].casefold()) for match in emails]
     yield from written
-    yield from _spoken_emails(text, language, known={hit.end for hit in written})
-    yield from _ips(text, language)
+    yield from _spoken_emails(text, stretches, known={hit.end for hit in written})
+    yield from _ips(text, stretches)
     for match in _URL.finditer(text) if _URL_SIGN.search(text) else ():
         words = match[0].rstrip(".,;:!?)'\"")
         yield Hit(match.start(), match.start() + len(words), "URL", _fold_domain(words))
 
 
-def _spoken_emails(text: str, language: str, known: set[int]) -> Iterator[Hit]:
+def _spoken_emails(text: str, stretches: Sequence[Stretch], known: set[int]) -> Iterator[Hit]:
     for match in _ANCHOR.finditer(text):
         if match.end() in known:
             continue
+        language = language_at(stretches, match.start())
         start = _local_start(text, match.start(), language)
-        if start < match.start():
+        if start < match.start() and (match["domain"] or _is_sure(text, start, match, language)):
             local = _fold_local(text[start : match.start()], language)
-            yield Hit(start, match.end(), "EMAIL", f"{local}@{_fold_domain(match['domain'])}")
+            yield Hit(start, match.end(), "EMAIL", f"{local}@{_fold_domain(match['domain'] or match['service'])}")
+
+
+def _is_sure(text: str, start: int, match: re.Match[str], language: str) -> bool:
+    """Whether what stands before "at gmail" is said like an address, or called one."""
+    words = text[start : match.start()].lower().split()
+    if _MAIL_CUE.search(text, max(0, start - _LOOK_BACK), start) or any(
+        word in _JOINERS or word in number_words(language) or not word.isalpha() for word in words
+    ):
+        return True
+    before = _WORD_BEFORE.search(text, max(0, start - _LOOK_BACK), start)
+    is_told = before is not None and before[1].lower() in _TOLD
+    return bool(match["mail"]) and (is_told or not given_names().isdisjoint(words))
 
 
 def _local_start(text: str, end: int, language: str) -> int:
@@ -157,7 +192,7 @@ def _reach_cue(words: list[tuple[int, str]], place: int) -> int:
     return place
 
 
-def _ips(text: str, language: str) -> Iterator[Hit]:
+def _ips(text: str, stretches: Sequence[Stretch]) -> Iterator[Hit]:
     for pattern in (_IPV4, _IPV6) if ":" in text else (_IPV4,):
         for match in pattern.finditer(text):
             words = match[0]
@@ -165,11 +200,12 @@ def _ips(text: str, language: str) -> Iterator[Hit]:
                 yield Hit(match.start(), match.end(), "IP", words.lower())
     if not re.search(_SPOKEN_DOT, text, re.IGNORECASE):
         return
-    for match in _spoken_ip(language).finditer(text):
-        groups = re.split(_SPOKEN_DOT, match[0], flags=re.IGNORECASE)
-        address = ".".join(_read_figures(group, language) for group in groups)
-        if _is_ip(address):
-            yield Hit(*match.span(), "IP", address)
+    for start, end, language in stretches:
+        for match in _spoken_ip(language).finditer(text, start, end):
+            groups = re.split(_SPOKEN_DOT, match[0], flags=re.IGNORECASE)
+            address = ".".join(_read_figures(group, language) for group in groups)
+            if _is_ip(address):
+                yield Hit(*match.span(), "IP", address)
 
 
 def _is_ip(words: str) -> bool:
@@ -207,5 +243,5 @@ def _fold_local(words: str, language: str) -> str:
 
 
 def _fold_domain(words: str) -> str:
-    folded = re.sub(rf"{_SPOKEN_DOT}|\s*\.\s*", ".", words.lower())
+    folded = re.sub(rf"[\s(\[{{]*(?:\b(?:{_DOT_WORDS}|point)\b|\.)[\s)\]}}]*", ".", words.lower())
     return re.sub(r"\s+", "", re.sub(r"\s+slash\s+", "/", folded))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -22,15 +22,21 @@ _TITLE_WORDS = 8
 class Mask:
     """The placeholders of one transcript and what each stands for."""
 
-    __slots__ = ("_segments", "_values", "kinds")
+    __slots__ = ("_segments", "_unread", "_values", "kinds")
 
     kinds: Mapping[str, int]
     """How many different things of each kind were masked."""
 
-    def __init__(self, values: Mapping[str, str], segments: Sequence[frozenset[str]]) -> None:
-        """`values` gives each placeholder's words; `segments` the placeholders that stand in each segment."""
+    def __init__(
+        self, values: Mapping[str, str], segments: Sequence[frozenset[str]], *, unread: Sequence[str] = ()
+    ) -> None:
+        """`values` gives each placeholder's words; `segments` the placeholders that stand in each segment.
+
+        `unread` are the languages of the transcript whose numbers are not known as words.
+        """
         self._values: Mapping[str, str] | None = dict(values)
         self._segments = tuple(segments)
+        self._unread = tuple(unread)
         things = {base_form(placeholder) for placeholder in values}
         counts = Counter(kind_of(thing) for thing in things)
         del counts[LITERAL]
@@ -47,13 +53,20 @@ class Mask:
 
         Damaged placeholders are healed where it is clear what they stand for. What holds one that this mask never gave
         out is dropped (`unknown_placeholder`, a warning). Sentences that lost all the private things of their evidence
-        are counted (`lost_placeholder`, info).
+        are counted (`lost_placeholder`, info). Languages whose spoken numbers went out as they were are told
+        (`masking_language`, info).
 
         Raises: ValueError for a mask that came out of a pickle, which holds no values.
         """
         if self._values is None:
             raise ValueError("This mask was pickled, and pickles hold no private values. Mask the transcript again.")
-        return _Unmasking(self._values, self._segments).run(draft)
+        unmasked, findings = _Unmasking(self._values, self._segments).run(draft)
+        return unmasked, (*findings, *self._find_unread())
+
+    def _find_unread(self) -> Iterator[Finding]:
+        if self._unread:
+            message = f"Numbers that are said in words are not masked in these languages: {', '.join(self._unread)}."
+            yield Finding("masking_language", "info", "transcript", message)
 
 
 def _restore_emptied(kinds: dict[str, int]) -> Mask:

@@ -1,6 +1,7 @@
 """Names by their words, and every place of a text where one of them is said.
 
-Knows endings ("Annas") and, for the owner's own names, slips of one letter; knows nothing of how names are found.
+Knows endings ("Annas") and, for the owner's own names, other forms and slips of one letter; knows nothing of how names
+are found, nor of scripts that do not part words.
 """
 
 from __future__ import annotations
@@ -8,18 +9,21 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import dropwhile, pairwise
 from typing import NamedTuple
 
 from diarynotes.diary.lists import doubtful_names, given_names, toponyms
+from diarynotes.diary.masking.name_forms import name_forms, spellings
 from diarynotes.diary.masking.spans import Hit
+from diarynotes.diary.masking.unspaced import blank_unspaced
 from diarynotes.diary.words import MONTHS, STOPWORDS, WEEKDAYS
 
 _WORD = re.compile(r"[^\W\d_][^\W\d_\u0300-\u036f]*(?:[\u0300-\u036f]+[^\W\d_]*)*")
 _GAP = re.compile(r"[\s.'’-]{0,4}")
 _PARTICLES = frozenset(
-    "van von de der den del della di da la le el al bin ibn zu ter ten st san y e dos du des".split()
+    "van von vom de der den dem del della di da la las los le el al bin ibn zu ter ten het st san y e d dos du "
+    "des".split()
 )
 _TITLES = frozenset(
     "doctor dr professor prof mr mrs ms miss mister aunt auntie uncle sister father nurse coach herr herrn frau doktor "
@@ -36,6 +40,8 @@ _OTHER_CAPITALS = frozenset(
 _NO_NAMES = _OTHER_CAPITALS | STOPWORDS | frozenset(WEEKDAYS) | frozenset(MONTHS) | _PARENTS | _TITLES
 _NO_PART = _NO_NAMES | _PARTICLES
 """What is no name of its own, though it may stand in one."""
+_LEAST_FORM = 3
+"""Letters that another form of a name has at least; shorter ones are mostly small words."""
 _LEAST_FUZZY = 5
 """Letters from which a name is known again with one of them wrong."""
 
@@ -50,10 +56,13 @@ class Word(NamedTuple):
 
 
 def read_words(text: str) -> list[Word]:
-    """The words of a text without figures; apostrophes and hyphens part them, accents set apart belong to them."""
+    """The words of a text without figures; apostrophes and hyphens part them, accents set apart belong to them.
+
+    Scripts that do not part their words have none.
+    """
     return [
         Word(match.start(), match.end(), fold_name(word := match[0]), word[0].isupper())
-        for match in _WORD.finditer(text)
+        for match in _WORD.finditer(blank_unspaced(text))
     ]
 
 
@@ -69,6 +78,8 @@ class NameBook:
         self._is_cased = is_cased
         self._names: dict[str, dict[tuple[str, ...], bool]] = defaultdict(dict)
         self._near: dict[str, str] = {}
+        self._owned: set[str] = set()
+        self._forms: dict[str, Mapping[str, str]] = {}
 
     def add(self, name: Iterable[str], *, any_case: bool) -> None:
         """A name as its keys; one that is not for `any_case` needs a capital where the text has them."""
@@ -78,8 +89,9 @@ class NameBook:
 
     def add_owned(self, name: str) -> None:
         """A name of the owner's list: whole in any case, its parts where they can hardly be anything else."""
-        keys = tuple(fold_name(match) for match in _WORD.findall(name))
+        keys = tuple(word.key for word in read_words(name))
         self.add(keys, any_case=True)
+        self._owned.update(keys)
         for key in keys:
             is_sure = key not in STOPWORDS and key not in doubtful_names()
             if len(keys) > 1 and key not in _PARTICLES and len(key) > 1 and (is_sure or self._is_cased):
@@ -94,7 +106,8 @@ class NameBook:
             keys.pop(0)
         while keys and keys[-1] in _NO_NAMES:
             keys.pop()
-        if not keys or (tuple(keys) in toponyms() and keys[0] not in given_names()):
+        own = tuple(dropwhile(_PARTICLES.__contains__, keys))
+        if not own or (own in toponyms() and own[0] not in given_names()):
             return
         self.add(keys, any_case=False)
         for key in keys:
@@ -106,6 +119,30 @@ class NameBook:
         for key in given_names().intersection(keys):
             if (key,) not in toponyms():
                 self.add((key,), any_case=False)
+
+    def recognize(self, words: Sequence[Word], language: str) -> Sequence[Word]:
+        """The words, those that are another form of a word of the owner's names under the key that they have there."""
+        if language not in self._forms:
+            self._forms[language] = self._read_forms(language)
+        forms = self._forms[language]
+        return [
+            word if word.key.isascii() and word.key not in forms else self._recognize(word, forms) for word in words
+        ]
+
+    def _read_forms(self, language: str) -> Mapping[str, str]:
+        return {
+            form: key
+            for key in self._owned - _PARTICLES
+            for form in name_forms(key, language) - STOPWORDS - self._owned
+            if len(form) >= _LEAST_FORM
+        }
+
+    def _recognize(self, word: Word, forms: Mapping[str, str]) -> Word:
+        for form in spellings(word.key) if word.key not in self._owned else ():
+            key = form if form in self._owned else forms.get(form)
+            if key and (word.is_capital or not self._is_cased or form in given_names()):
+                return word._replace(key=key)
+        return word
 
     def find(self, text: str, words: Sequence[Word], *, fuzzy: bool) -> Iterator[Hit]:
         """Every place where one of the names is said, the longest first."""
@@ -136,7 +173,7 @@ class NameBook:
     def _says(self, text: str, words: Sequence[Word], place: int, name: tuple[str, ...]) -> int:
         """How many letters of an ending the name has here; -1 where it is not said."""
         said = words[place : place + len(name)]
-        if len(said) < len(name) or (self._is_cased and not said[0].is_capital and not self._names[name[0]][name]):
+        if len(said) < len(name) or not (self._names[name[0]][name] or self._begins_well(said)):
             return -1
         if any(not _GAP.fullmatch(text, a.end, b.start) for a, b in pairwise(said)):
             return -1
@@ -145,6 +182,11 @@ class NameBook:
         if len(name) == 1 or said[-1].key == name[-1]:
             return 0
         return 1 if said[-1].key == f"{name[-1]}s" and text[said[-1].end - 1] in "sS" else -1
+
+    def _begins_well(self, said: Sequence[Word]) -> bool:
+        """Whether the first word that is no particle has a capital, in a text that has them."""
+        first = next((word for word in said if word.key not in _PARTICLES), said[0])
+        return first.is_capital or not self._is_cased
 
     def _near_name(self, word: Word) -> str:
         """The owner's name that this word is a slip of: one letter more, less or other, the first the same."""

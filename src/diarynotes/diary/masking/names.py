@@ -9,19 +9,30 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from operator import attrgetter
+from itertools import chain
 
 from diarynotes.diary.lists import doubtful_names, given_names
 from diarynotes.diary.masking.name_book import NameBook, Word, fold_name, read_words
 from diarynotes.diary.masking.number_words import words_pattern
 from diarynotes.diary.masking.spans import Hit
+from diarynotes.diary.masking.stretches import Stretch, language_at
+from diarynotes.diary.masking.unspaced import find_unspaced
 from diarynotes.diary.people import find_people
 from diarynotes.diary.tokens import read_tokens
 from diarynotes.diary.words import STOPWORDS
 
 _CAPITAL = r"[A-ZÀ-ÖØ-ÞŁŚŻŠČŽİ][\w'’]{0,40}[^\W\d_](?:-[A-ZÀ-ÖØ-Þ][\w'’]{0,40})?"
-_PARTICLE = r"(?:van|von|de|der|del|di|da|la|bin|al|O['’])"
+_PARTICLE = r"(?:van de[nr]?|van|von|de|der|del|di|da|dos|la|bin|al|ter|ten|O['’])"
 _FULL = rf"(?P<name>{_CAPITAL}(?: (?:{_PARTICLE} ?){{0,2}}{_CAPITAL}){{0,2}})"
+_NOBLE = (
+    r"(?:(?:van|von|vom|de|del|della|di|da|dos|du|des|bin|ibn|ter|ten|al)[ -](?:(?:de[nrm]|la|las|los|le|lo|het) )?"
+    r"|el-|d['’])"
+)
+_INITIAL = r"[A-ZÀ-ÖØ-Þ]\. ?"
+_HEAD = rf"{_NOBLE}?(?:{_INITIAL}){{0,3}}{_CAPITAL}"
+_WITH_INITIALS = rf"(?P<name>(?:{_INITIAL}){{0,3}}{_CAPITAL}(?: (?:{_PARTICLE} ?){{0,2}}{_CAPITAL}){{0,2}})"
+_TITLED = rf"(?P<name>{_HEAD}(?: (?:{_INITIAL}|{_PARTICLE} ?){{0,2}}{_CAPITAL}){{0,2}})"
+"""Behind a title a name may begin with a particle or an initial; elsewhere all kinds of things begin so."""
 _KIN = (
     "brother|sister|mother|father|son|daughter|wife|husband|partner|friend|boss|colleague|cousin|uncle|aunt|nephew"
     "|niece|neighbou?r|girlfriend|boyfriend|manager|teacher|doctor|therapist|landlord|flatmate|roommate|dog|cat"
@@ -36,8 +47,15 @@ _OWNER = (
 )
 _TITLE_CUES = (
     r"dr\.?|doctor|prof\.?|professor|mr\.?|mrs\.?|ms\.?|miss|herrn?|frau|doktor|monsieur|madame|mme\.?|mlle\.?"
-    r"|docteur|señora?|sra?\.|doctora|don|doña|sir|captain|officer"
+    r"|docteur|señora?|sra?\.|doctora|don|doña|sir|captain|officer|meneer|mevrouw|signora?|senhora?"
 )
+_NOT_TITLED = re.compile(
+    r"\b(?:die|der|den|dem|zum|beim|vom|junge|alte|jungen|alten"
+    r"|(?:m|d|s|k)?eine?[rnms]?|ihre?[rnm]?|unsere?[rnm]?|jede[rnm]?|diese[rnm]?) \Z",
+    re.IGNORECASE,
+)
+"""Behind one of these "Frau von der Arbeit" is a wife who comes home, and no name."""
+_LOOK_BACK = 12
 _KIN_CUES = rf"{words_pattern(tuple(_OWNER.split('|')))}\s{{1,4}}(?:\w+\s)?(?:{_KIN})(?:\s(?:is\s)?(?:called|named))?,?"
 _NAMING_CUES = (
     r"my name is|my name's|i am called|name is|named|dear|signed|regards,?|mein name ist|ich heiße|heißt|namens"
@@ -52,15 +70,15 @@ _DEEDS = (
 )
 
 
-def _cue(cue: str, begins: str) -> re.Pattern[str]:
+def _cue(cue: str, begins: str, name: str = _FULL) -> re.Pattern[str]:
     """A name behind a cue; the letters that the words of `begins` begin with spare most of a text the list of cues."""
     letters = "".join(sorted({word[0] for word in begins.split("|")}))
-    return re.compile(rf"(?i:\b(?=[{letters}])(?:{cue}))\s{{1,4}}{_FULL}")
+    return re.compile(rf"(?i:\b(?=[{letters}])(?:{cue}))\s{{1,4}}{name}")
 
 
 _CUES = (
-    _cue(_TITLE_CUES, begins=_TITLE_CUES),
-    _cue(_KIN_CUES, begins=_OWNER),
+    _cue(rf"(?:{_TITLE_CUES})(?:\s(?:dr|prof)\b\.?)*", begins=_TITLE_CUES, name=_TITLED),
+    _cue(_KIN_CUES, begins=_OWNER, name=_WITH_INITIALS),
     _cue(_NAMING_CUES, begins=_NAMING_CUES),
     # in the middle of an English sentence only people do such things, or have things, or things are done for them
     re.compile(rf"(?<=[a-z,] ){_FULL}(?= (?:{_DEEDS})\b)"),
@@ -78,53 +96,80 @@ _SPELT_OUT = re.compile(
 )
 
 
-def find_names(texts: Sequence[str], *, names: Sequence[str], language: str) -> Iterator[Hit]:
+def find_names(texts: Sequence[str], stretches: Sequence[Stretch], *, names: Sequence[str]) -> Iterator[Hit]:
     """Names in `texts`, offsets counted as if they were joined by one sign: the owner's list, then what cues tell."""
     text = "\n".join(texts)
     words = read_words(text)
-    # an acronym does not make an engine one that writes capitals
-    is_cased = sum(part != part.lower() for part in texts) * 4 >= len(texts)
+    # an acronym does not make an engine one that writes capitals, and a script without them does not speak against it
+    told_apart = [part != part.lower() for part in texts if part.lower() != part.upper()]
+    is_cased = sum(told_apart) * 4 >= len(told_apart)
+    yield from find_unspaced(text, names)
+    if names:
+        yield from _find_owned(text, words, stretches, names, is_cased=is_cased)
+    yield from _find_told(texts, text, words, stretches, is_cased=is_cased)
+
+
+def _find_owned(
+    text: str, words: Sequence[Word], stretches: Sequence[Stretch], names: Sequence[str], *, is_cased: bool
+) -> Iterator[Hit]:
     owned = NameBook(is_cased=is_cased)
     for name in names:
         owned.add_owned(name)
-    yield from owned.find(text, words, fuzzy=True)
+    known = (owned.recognize(_words_in(words, start, end), language) for start, end, language in stretches)
+    yield from owned.find(text, list(chain.from_iterable(known)), fuzzy=True)
+
+
+def _find_told(
+    texts: Sequence[str], text: str, words: Sequence[Word], stretches: Sequence[Stretch], *, is_cased: bool
+) -> Iterator[Hit]:
     told = NameBook(is_cased=is_cased)
     for pattern in _CUES if is_cased else (_SPELT_OUT,):
         for match in pattern.finditer(text):
-            told.add_told(_cut_name(match["name"], language))
-    if language in ("en", ""):
-        yield from _find_english(texts, text, words, told, is_cased=is_cased)
-    elif is_cased:
-        told.add_given({word.key for word in words if word.is_capital})
+            if not _is_wife(text, match):
+                told.add_told(_cut_name(match["name"], language_at(stretches, match.start())))
+    start = 0
+    for part in texts:
+        mine = _words_in(words, start, start + len(part))
+        if language_at(stretches, start) in ("en", ""):
+            yield from _find_english(text, part, mine, told, is_cased=is_cased)
+        elif is_cased:
+            told.add_given({word.key for word in mine if word.is_capital})
+        start += len(part) + 1
     for hit in told.find(text, words, fuzzy=False):
         hyphened = _HYPHENED.match(text, hit.end)
         yield replace(hit, end=hyphened.end(), key=hit.key + hyphened[0].casefold()) if hyphened else hit
 
 
+def _is_wife(text: str, match: re.Match[str]) -> bool:
+    """Whether a title with a particle behind it is none: "meine Frau von der Arbeit"."""
+    before = max(0, match.start() - _LOOK_BACK)
+    return match["name"][0].islower() and bool(_NOT_TITLED.search(text, before, match.start()))
+
+
 def _cut_name(name: str, language: str) -> str:
     """The name without the nouns that may follow it in German, where they have capitals too."""
-    first = name.split(maxsplit=1)[0]
-    return first if language == "de" and first[0].isupper() and fold_name(first) not in given_names() else name
+    head = re.match(_HEAD, name)
+    return head[0] if head and language == "de" and fold_name(head[0]) not in given_names() else name
 
 
-def _find_english(
-    texts: Sequence[str], text: str, words: Sequence[Word], told: NameBook, *, is_cased: bool
-) -> Iterator[Hit]:
+def _words_in(words: Sequence[Word], start: int, end: int) -> Sequence[Word]:
+    """The words that begin in a stretch of the text."""
+    # a word is a tuple that begins with its start, and tuples are compared faster than a key is asked for
+    first = bisect_left(words, (start,))
+    return words[first : bisect_left(words, (end,), lo=first)]
+
+
+def _find_english(text: str, part: str, words: Sequence[Word], told: NameBook, *, is_cased: bool) -> Iterator[Hit]:
     """Notes the names that are cued in English; those that are ordinary words too are given back where they stand."""
-    start, first = 0, 0
-    for part in texts:
-        end = start + len(part)
-        stop = bisect_left(words, end, lo=first, key=attrgetter("start"))
-        mine, first = words[first:stop], stop
-        if any(map(_may_be_name if is_cased else _may_be_uncased_name, mine)):
-            for name in find_people([read_tokens(part)], cased=is_cased):
-                if fold_name(name) in doubtful_names():
-                    here = NameBook(is_cased=is_cased)
-                    here.add((fold_name(name),), any_case=False)
-                    yield from here.find(text, mine, fuzzy=False)
-                elif not name.startswith("my "):
-                    told.add_told(name)
-        start = end + 1
+    if not any(map(_may_be_name if is_cased else _may_be_uncased_name, words)):
+        return
+    for name in find_people([read_tokens(part)], cased=is_cased):
+        if fold_name(name) in doubtful_names():
+            here = NameBook(is_cased=is_cased)
+            here.add((fold_name(name),), any_case=False)
+            yield from here.find(text, words, fuzzy=False)
+        elif not name.startswith("my "):
+            told.add_told(name)
 
 
 def _may_be_name(word: Word) -> bool:

@@ -1,4 +1,4 @@
-"""The numbers from 0 to 99 as words in English, German, French and Spanish, with the figures that they stand for.
+"""The numbers from 0 to 99 as words in the languages of `READ`, with the figures that they stand for; Polish to 999.
 
 Knows nothing of what the figures are for. Values are strings, because "oh seven" is 07.
 """
@@ -16,14 +16,60 @@ _FR = "zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize 
 _FR_TENS = "vingt trente quarante cinquante soixante"
 _ES = "cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis diecisiete"
 _ES_TENS = "treinta cuarenta cincuenta sesenta setenta ochenta noventa"
+_IT = "zero uno due tre quattro cinque sei sette otto nove dieci undici dodici tredici quattordici quindici sedici"
+_IT_TENS = "venti trenta quaranta cinquanta sessanta settanta ottanta novanta"
+_NL = "nul een twee drie vier vijf zes zeven acht negen tien elf twaalf dertien veertien vijftien zestien zeventien"
+_NL_TENS = "twintig dertig veertig vijftig zestig zeventig tachtig negentig"
+_PT = "zero um dois três quatro cinco seis sete oito nove dez onze doze treze catorze quinze dezesseis dezessete"
+_PT_TENS = "vinte trinta quarenta cinquenta sessenta setenta oitenta noventa"
+_PL = (
+    "zero jeden dwa trzy cztery pięć sześć siedem osiem dziewięć dziesięć jedenaście dwanaście trzynaście czternaście "
+    "piętnaście szesnaście siedemnaście"
+)
+_PL_TENS = (
+    "dwadzieścia trzydzieści czterdzieści pięćdziesiąt sześćdziesiąt siedemdziesiąt osiemdziesiąt dziewięćdziesiąt"
+)
+_PL_HUNDREDS = "sto dwieście trzysta czterysta pięćset sześćset siedemset osiemset dziewięćset"
+"""Polish telephone numbers are said in threes."""
 _OTHER = {
     "en": {"oh": "0", "o": "0", "nought": "0", "naught": "0", "nil": "0", "niner": "9", "fourty": "40"},
     "de": {"zwo": "2", "fuenf": "5", "zwoelf": "12", "dreissig": "30", "fuenfzig": "50"},
     "fr": {"zero": "0", "une": "1"},
     "es": {"una": "1", "dieciseis": "16"},
+    "it": {"una": "1", "diciassette": "17"},
+    "nl": {"één": "1"},
+    "pt": {
+        "uma": "1",
+        "duas": "2",
+        "meia": "6",
+        "quatorze": "14",
+        "dezasseis": "16",
+        "dezassete": "17",
+        "dezanove": "19",
+    },
+    "pl": {"jedna": "1", "jedno": "1", "dwie": "2"},
 }
-_DOUBLES = {"double": 2, "doppel": 2, "doble": 2, "triple": 3, "treble": 3, "dreifach": 3}
-PLUS = r"\+|\b(?:plus|más)\b"
+READ = ("en", "de", "fr", "es", "it", "nl", "pt", "pl")
+"""Languages whose numbers are known as words."""
+_DOUBLES = {
+    "double": 2,
+    "doppel": 2,
+    "doble": 2,
+    "doppio": 2,
+    "dubbel": 2,
+    "duplo": 2,
+    "podwójne": 2,
+    "triple": 3,
+    "treble": 3,
+    "dreifach": 3,
+    "triplo": 3,
+    "driedubbel": 3,
+    "potrójne": 3,
+}
+_TURKISH_AND_OLD = str.maketrans({"ı": "i", "ſ": "s", "\u0307": None})
+"""Letters that a pattern without regard to case takes for an i or an s, but that are small letters of their own; the
+dot is what is left of "İ" in small letters."""
+PLUS = r"\+|\b(?:plus|más|più)\b"
 """What comes before a country's code."""
 
 
@@ -33,15 +79,10 @@ def number_words(language: str) -> dict[str, str]:
 
     In Spanish "o" is "or": "cinco o seis veces" is no number.
     """
-    words = dict(zip(_EN.split(), map(str, range(18)), strict=True)) | {"eighteen": "18", "nineteen": "19"}
+    words = _count(_EN) | {"eighteen": "18", "nineteen": "19"}
     words |= _pair_up(_EN_TENS.split(), 20, words, "{tens} {unit}")
-    if language == "de":
-        return words | _german()
-    if language == "fr":
-        return words | _french()
-    if language == "es":
-        return words | _spanish()
-    return words | _OTHER["en"]
+    own = _OWN.get(language)
+    return words | (own() if own else _OTHER["en"])
 
 
 @cache
@@ -65,13 +106,18 @@ def words_pattern(words: tuple[str, ...]) -> str:
 
 def read_number(words: str, language: str) -> str:
     """The figures of one number in words as `number_pattern` finds it."""
-    folded = re.sub(r"[ \n-]+", " ", words.lower())
+    folded = re.sub(r"[ \n-]+", " ", fold_case(words))
     return number_words(language).get(folded) or number_words(language)[folded.replace(" ", "-")]
 
 
 def read_double(word: str) -> int:
     """How often the next figure is meant."""
-    return _DOUBLES[word.lower()]
+    return _DOUBLES[fold_case(word)]
+
+
+def fold_case(words: str) -> str:
+    """The small letters as which a pattern without regard to case reads them: "SİX" is "six"."""
+    return words.lower().translate(_TURKISH_AND_OLD)
 
 
 def _branch(words: list[str]) -> str:
@@ -96,12 +142,12 @@ def _pair_up(tens: list[str], start: int, units: dict[str, str], form: str) -> d
 
 
 def _german() -> dict[str, str]:
-    words = dict(zip(_DE.split(), map(str, range(18)), strict=True)) | {"achtzehn": "18", "neunzehn": "19"}
+    words = _count(_DE) | {"achtzehn": "18", "neunzehn": "19"}
     return words | _pair_up(_DE_TENS.split(), 20, words | {"ein": "1"}, "{unit}und{tens}") | _OTHER["de"]
 
 
 def _french() -> dict[str, str]:
-    words = dict(zip(_FR.split(), map(str, range(18)), strict=True)) | {"dix-huit": "18", "dix-neuf": "19"}
+    words = _count(_FR) | {"dix-huit": "18", "dix-neuf": "19"}
     tens = _pair_up(_FR_TENS.split(), 20, words, "{tens} {unit}")
     tens |= {f"{ten} et un": f"{value}1" for value, ten in enumerate(_FR_TENS.split(), 2)}
     teens = {word: int(value) for word, value in words.items() if int(value) >= 10}
@@ -112,7 +158,62 @@ def _french() -> dict[str, str]:
 
 
 def _spanish() -> dict[str, str]:
-    words = dict(zip(_ES.split(), map(str, range(18)), strict=True)) | {"dieciocho": "18", "diecinueve": "19"}
+    words = _count(_ES) | {"dieciocho": "18", "diecinueve": "19"}
     twenties = "veinte veintiuno veintidós veintitrés veinticuatro veinticinco veintiséis veintisiete veintiocho"
     words |= {word: str(value) for value, word in enumerate([*twenties.split(), "veintinueve"], 20)}
     return words | _pair_up(_ES_TENS.split(), 30, words, "{tens} y {unit}") | _OTHER["es"]
+
+
+def _italian() -> dict[str, str]:
+    words = _count(_IT) | {"diciassette": "17", "diciotto": "18", "diciannove": "19"}
+    pairs = _pair_up(_IT_TENS.split(), 20, words, "{tens} {unit}")
+    # "venti" and "otto" are "ventotto", "tre" gets an accent, which an engine may forget
+    joined = {re.sub(r"[ia] (?=[uo])| ", "", pair): value for pair, value in pairs.items()}
+    accented = {f"{pair[:-1]}é": value for pair, value in joined.items() if value[-1] == "3"}
+    return words | joined | accented | _OTHER["it"]
+
+
+def _dutch() -> dict[str, str]:
+    words = _count(_NL) | {"achttien": "18", "negentien": "19"}
+    pairs = _pair_up(_NL_TENS.split(), 20, words, "{unit}en{tens}")
+    return (
+        words
+        | {pair.replace("eeen", "eeën").replace("ieen", "ieën"): value for pair, value in pairs.items()}
+        | _OTHER["nl"]
+    )
+
+
+def _portuguese() -> dict[str, str]:
+    words = _count(_PT) | {"dezoito": "18", "dezenove": "19"}
+    return words | _pair_up(_PT_TENS.split(), 20, words, "{tens} e {unit}") | _OTHER["pt"]
+
+
+def _polish() -> dict[str, str]:
+    words = _count(_PL) | {"osiemnaście": "18", "dziewiętnaście": "19"}
+    words |= _pair_up(_PL_TENS.split(), 20, words, "{tens} {unit}") | _OTHER["pl"]
+    hundreds = {word: str(value) for value, word in enumerate(_PL_HUNDREDS.split(), 1)}
+    return (
+        words
+        | {word: f"{hundred}00" for word, hundred in hundreds.items()}
+        | {
+            f"{word} {rest}": f"{hundred}{value:0>2}"
+            for word, hundred in hundreds.items()
+            for rest, value in words.items()
+        }
+    )
+
+
+def _count(words: str) -> dict[str, str]:
+    """The words of a list and their places in it, from 0 on."""
+    return {word: str(value) for value, word in enumerate(words.split())}
+
+
+_OWN = {
+    "de": _german,
+    "fr": _french,
+    "es": _spanish,
+    "it": _italian,
+    "nl": _dutch,
+    "pt": _portuguese,
+    "pl": _polish,
+}

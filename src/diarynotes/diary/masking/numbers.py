@@ -8,16 +8,19 @@ fails its checksum and is then masked for its looks.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from diarynotes.diary.masking.gaps import drop_words
 from diarynotes.diary.masking.national_ids import is_card, is_national_id
 from diarynotes.diary.masking.runs import Run, read_runs
 from diarynotes.diary.masking.serials import find_serials
 from diarynotes.diary.masking.spans import Claims, Hit
+from diarynotes.diary.masking.stretches import Stretch, language_at
 
-_REGIONS = {"en": ("US", "GB"), "de": ("DE", "AT", "CH"), "fr": ("FR", "BE", "CH"), "es": ("ES", "MX")}
+_REGIONS = {"en": ("US", "GB"), "de": ("DE", "AT", "CH"), "fr": ("FR", "BE", "CH"), "es": ("ES", "MX"),
+    "it": ("IT", "CH"), "nl": ("NL", "BE"), "pt": ("PT", "BR"), "pl": ("PL",)}  # fmt: skip
 """Where numbers without a country code are looked for when no region is set, by language."""
 _WITHOUT_TRUNK = frozenset("US CA ES MX PT IT NO DK PL CZ GR SG HK CL CO".split())
 """Where a number has no 0 before it; elsewhere one without it is a number like any other."""
@@ -28,22 +31,34 @@ _LEAST_SAID = 6
 _LOOK_BACK = 48
 _FILLER = (
     r"(?:\W+(?:is|it's|its|are|was|on|at|me|him|her|us|them|the|number|number's|under|to|for|again|my|his|new|and|so"
-    r"|still|lautet|ist|die|unter|nummer|est|le|c'est|au|es|el|al|número|numéro))*\W*\Z"
+    r"|still|lautet|ist|die|unter|nummer|est|le|c'est|au|es|el|al|número|numéro"
+    r"|è|il|mio|numero|di|het|mijn|é|o|meu|to|jest|mój|numer))*\W*\Z"
 )
 _STRONG = re.compile(
     r"\b(?:phone|telephone|mobile|cell|cellphone|landline|tel|fax|whatsapp|extension|ext|handy|handynummer|telefon"
-    r"|telefonnummer|durchwahl|mobilnummer|téléphone|portable|poste|teléfono|móvil|celular)(?:'s)?" + _FILLER,
+    r"|telefonnummer|durchwahl|mobilnummer|téléphone|portable|poste|teléfono|móvil|celular|telefono|cellulare|interno|telefoon|telefoonnummer|mobiel"
+    r"|toestel|telefone|telemóvel|ramal|telefonu|komórka|komórki|komórkę|wewnętrzny)(?:'s)?" + _FILLER,
     re.IGNORECASE,
 )
 _WEAK = re.compile(
-    r"\b(?:number|call|ring|text|dial|reach|nummer|rufnummer|anrufen|numéro|número|llámame)\b" + _FILLER, re.IGNORECASE
+    r"\b(?:number|call|ring|text|dial|reach|nummer|rufnummer|anrufen|numéro|número|llámame|numero|chiamami|bel|liga|ligue|numer"
+    r"|zadzwoń|dzwoń)\b" + _FILLER,
+    re.IGNORECASE,
 )
 _SECRET = re.compile(
     r"\b(?:account|account number|sort code|routing|iban|card|cvv|cvc|pin|passcode|password|passport|social security"
     r"|social|ssn|licen[cs]e|policy|insurance|nhs|tax id|id|konto|kontonummer|blz|ausweis|ausweisnummer|steuer-?id"
-    r"|passwort|compte|passeport|cuenta|pasaporte|contraseña|zip|zip code|postcode|plz)\b" + _FILLER,
+    r"|passwort|compte|passeport|cuenta|pasaporte|contraseña"
+    r"|conto|codice fiscale|passaporto|rekening|rekeningnummer|bsn|pincode|wachtwoord|paspoort|conta|senha|nif|cpf"
+    r"|passaporte|pesel|hasło|paszport|zip|zip code|postcode|plz)\b" + _FILLER,
     re.IGNORECASE,
 )
+_CARD_CODE = re.compile(
+    r"\b(?:cvv2?|cvc2?|security code|prüfnummer|kartenprüfnummer|prüfziffer|cryptogramme|código de seguridad"
+    r"|codice di sicurezza|beveiligingscode|código de segurança|kod bezpieczeństwa)\b" + _FILLER,
+    re.IGNORECASE,
+)
+"""What a card has three figures for; any other secret has four at least."""
 _THOUSANDS = r"[1-9]\d{0,2}(?:(?:\.\d{3})+(?:,\d+)?|(?:[,']\d{3})+(?:\.\d+)?)"
 _ITEM = rf"(?:{_THOUSANDS}|[1-9]?\d[.,]\d{{1,9}}|(?:1[5-9]|20)\d\d|[1-9]\d?|[1-9]\d?0{{1,3}})"
 _LIST = re.compile(rf"{_ITEM}(?:(?:[,;]?\s+|\s?[–/-]\s?|,){_ITEM})*")
@@ -57,30 +72,46 @@ class _Reader:
     """Judges the rows of one transcript."""
 
     text: str
-    regions: tuple[str, ...]
+    stretches: Sequence[Stretch]
+    region: str | None
+
+    def settle(self, run: Run) -> list[Run]:
+        """The run itself where it is one private number, else its pieces: "two and three" are two numbers."""
+        if not run.is_linked:
+            return [run]
+        pieces = run.pieces
+        if all(len(piece.figures) >= _LEAST and self.judge(piece) for piece in pieces):
+            return pieces
+        # "... 0123 and 2 of us" goes on with something else
+        rest = pieces[-1:] if len(pieces[-1].figures) == 1 and len(run.figures) > _LEAST else []
+        whole = Run(run.numbers[: len(run.numbers) - len(rest)])
+        is_long = len(whole.figures) >= _LEAST or not self._is_ordinary(whole, whole.figures)
+        return [whole, *rest] if is_long and self.judge(whole) else pieces
 
     def judge(self, run: Run) -> str | None:
         """The kind of a row of figures; None for one that is private to nobody."""
         figures = run.figures
         before = self.text[max(0, run.start - _LOOK_BACK) : run.start]
-        if run.numbers[0].is_plus or figures.startswith("00"):
-            return "PHONE" if len(figures) >= _LEAST else None
-        if is_card(figures):
-            return "CARD"
+        if not (run.is_linked and self._is_ordinary(run, figures)):
+            if run.numbers[0].is_plus or figures.startswith("00"):
+                return "PHONE" if len(figures) >= _LEAST else None
+            if is_card(figures):
+                return "CARD"
         if kind := self._judge_cue(figures, before):
             return kind
-        if _is_counting(run):
+        # "then" between numbers says that they are several, unless something else tells what they are
+        if run.is_linked or _is_counting(run):
             return None
         if _SSN.fullmatch(self.text[run.start : run.end]):
             return "ID"
-        if self._is_phone(figures):
+        if self._is_phone(run):
             return "PHONE"
         return self._judge_looks(run, figures)
 
     def _judge_cue(self, figures: str, before: str) -> str | None:
         """What the words right before it say that it is."""
         if len(figures) < 4:
-            return None
+            return "NUMBER" if len(figures) == 3 and _CARD_CODE.search(before) else None
         if _STRONG.search(before):
             return "PHONE"
         if _SECRET.search(before):
@@ -99,12 +130,14 @@ class _Reader:
         is_said = any(number.is_word for number in run.numbers)
         return "PHONE" if len(figures) <= 12 and (is_said or len(run.numbers) > 1) else "NUMBER"
 
-    def _is_phone(self, figures: str) -> bool:
+    def _is_phone(self, run: Run) -> bool:
         import phonenumbers
 
+        figures = run.figures
         if not _LEAST <= len(figures) <= 15:
             return False
-        for region in self.regions:
+        language = language_at(self.stretches, run.start)
+        for region in (self.region.upper(),) if self.region else _REGIONS.get(language, _REGIONS["en"]):
             if figures[0] != "0" and region not in _WITHOUT_TRUNK:
                 continue
             try:
@@ -119,35 +152,33 @@ class _Reader:
         values = [number.figures for number in run.numbers]
         words = self.text[run.start : run.end]
         if not any(number.is_word for number in run.numbers):
+            words = drop_words(words)
             is_round = len(values) == 1 and figures.endswith("000") and figures[0] != "0"
             return is_round or bool(_LIST.fullmatch(words)) or bool(_GROUPED.fullmatch(words))
         return figures[0] != "0" and sum(len(value) == 1 for value in values) * 2 < len(values)
 
 
 def _is_counting(run: Run) -> bool:
-    """Whether somebody counts: one, two, three, or by fives."""
+    """Whether somebody counts: one, two, three, or by fives or hundreds."""
     values = [number.figures for number in run.numbers]
     steps = {int(after) - int(before) for before, after in pairwise(values) if before and after}
-    return len(values) > 2 and len(steps) == 1 and abs(next(iter(steps))) in (1, 2, 5, 10)
+    return len(values) > 2 and len(steps) == 1 and abs(next(iter(steps))) in (1, 2, 5, 10, 100)
 
 
-def find_numbers(text: str, claims: Claims, *, language: str, region: str | None) -> list[Hit]:
+def find_numbers(text: str, claims: Claims, stretches: Sequence[Stretch], *, region: str | None) -> list[Hit]:
     """The private numbers in what nobody has claimed, the surest first."""
-    serials = find_serials(text, claims, language=language)
-    regions = (region.upper(),) if region else _REGIONS.get(language, _REGIONS["en"])
-    reader = _Reader(text, regions)
     # what a serial took is no longer there for a row of figures
-    claims.claim_all(serials)
-    runs = read_runs(text, claims, language=language)
+    claims.claim_all(find_serials(text, claims, stretches))
+    reader = _Reader(text, stretches, region)
+    runs = [piece for run in read_runs(text, claims, stretches) for piece in reader.settle(run)]
     kinds = [reader.judge(run) for run in runs]
-    # the same figures are private wherever they are said again, without a word that tells so
-    known = {run.figures: kind for run, kind in zip(runs, kinds, strict=True) if kind}
-    return list(_make_hits(text, runs, known))
+    # the same figures are private wherever they are said again, without a word that tells so; three are too few for it
+    known = {run.figures: kind for run, kind in zip(runs, kinds, strict=True) if kind and len(run.figures) > 3}
+    return list(_make_hits(text, runs, [known.get(run.figures, kind) for run, kind in zip(runs, kinds, strict=True)]))
 
 
-def _make_hits(text: str, runs: list[Run], known: dict[str, str]) -> Iterator[Hit]:
-    for run in runs:
-        kind = known.get(run.figures)
+def _make_hits(text: str, runs: list[Run], kinds: list[str | None]) -> Iterator[Hit]:
+    for run, kind in zip(runs, kinds, strict=True):
         if kind:
             start, end = run.start, run.end
             if ")" in text[start:end] and text[start - 1 : start] == "(":

@@ -1,4 +1,4 @@
-"""Numbers that follow each other, as one row of figures: "double five, oh one" and "55-01" are both 5501.
+"""Numbers that follow each other, as one row of figures: "double five, dash oh one" and "55-01" are both 5501.
 
 Knows nothing of what a number is for. Times, dates and amounts of money end a row, so that they never belong to one.
 """
@@ -6,10 +6,12 @@ Knows nothing of what a number is for. Times, dates and amounts of money end a r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 
+from diarynotes.diary.masking.gaps import is_joined, is_linked
 from diarynotes.diary.masking.number_words import (
     PLUS,
     double_pattern,
@@ -19,6 +21,7 @@ from diarynotes.diary.masking.number_words import (
     words_pattern,
 )
 from diarynotes.diary.masking.spans import Claims
+from diarynotes.diary.masking.stretches import Stretch
 
 _MONTHS = (
     "january february march april may june july august september october november december "
@@ -26,28 +29,22 @@ _MONTHS = (
     "janvier février mars avril juin juillet août septembre octobre novembre décembre "
     "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"
 )
-_MONTH = rf"{words_pattern(tuple(_MONTHS.split()))}\.?"
+_MORE_MONTHS = {
+    "it": "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre dicembre",
+    "nl": "januari februari maart mei augustus",
+    "pt": "janeiro fevereiro março maio junho julho setembro outubro novembro dezembro",
+    "pl": "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada grudnia",
+}
+"""Those that are only looked for in their own language, which spares the others time."""
 _UNIT = (
     r"(?:euros?|eur|dollars?|usd|pounds?|quid|pence|cents?|francs?|bucks|kronor|percent|per cent|prozent|pour cent"
     r"|hundred|thousand|million|billion|grand|tausend|millionen|mille|millions|mil|millones|hundert|cien"
     r"|km|kilomet(?:er|re)s?|met(?:er|re)s?|miles?|feet|foot|inch(?:es)?|kg|kilos?|grams?|gramm|lit(?:er|re)s?|degrees?"
     r"|grad|steps|people|times|hours?|minutes?|seconds?|days?|weeks?|months?|years?|calories|points?|pages?|words"
+    r"|złot\w{1,3}|zł|reais|mila|duizend|tysi\w{2,3}|milion\w{1,2}|miljoen|milhões|uur|uren|or[ea]|godzin\w?|giorni|dagen"
+    r"|dias|anni|jaar|anos|lat|minut\w{0,2}|minuten|persone|mensen|pessoas|osób|chilometri|metri|kilometr\w{1,2}"
     r"|o'clock|uhr|heures?|horas?|a\.?m\.?|p\.?m\.?)\b"
 )
-_ORDINARY = "|".join(
-    (
-        r"(?<![\d.:/-])\d{1,2}[:h]\d\d(?::\d\d)?(?:\s?[ap]\.?m\b)?(?![\d:])",
-        r"(?<![\d./-])(?:0?[1-9]|[12]\d|3[01])(?P<sign>[./-])(?:0?[1-9]|[12]\d|3[01])(?P=sign)(?:(?:19|20)\d\d|\d\d)(?![./-]?\d)",
-        r"(?<![\d./-])(?:19|20)\d\d(?P<mark>[./-])(?:0?[1-9]|1[0-2])(?P=mark)(?:0?[1-9]|[12]\d|3[01])(?![./-]?\d)",
-        rf"\b\d{{1,2}}(?:st|nd|rd|th|er|\.)?\s+(?:of\s+|de\s+)?{_MONTH},?(?:\s+(?:de\s+)?(?:19|20)\d\d\b)?",
-        r"[$€£¥]\s?\d+(?:[.,]\d+)*",
-        rf"(?<![\d+])\d+(?:[., ]\d{{3}})*(?:[.,]\d+)?\s?(?:[$€£¥%°]|{_UNIT})",
-    )
-)
-_MONTH_FIRST = rf"{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+(?:19|20)\d\d\b)?"
-_GAP = re.compile(
-    r"[\s,.\-–—/()]{0,5}(?:\b(?:um+|uh+m*|er+m?|äh+m?|euh|eh)\b[\s,.]{1,3})?", re.IGNORECASE
-)  # fmt: skip
 _MOST_TOKENS = 64
 """A row that goes on is cut here; no number that means somebody is as long."""
 
@@ -62,6 +59,8 @@ class Number:
     is_word: bool
     is_double: bool = False
     is_plus: bool = False
+    is_linked: bool = False
+    """Whether a word such as "then" stands before it, which may part two numbers as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,29 +81,44 @@ class Run:
     def figures(self) -> str:
         return "".join(number.figures for number in self.numbers)
 
+    @property
+    def is_linked(self) -> bool:
+        """Whether it may be several numbers."""
+        return any(number.is_linked for number in self.numbers[1:])
 
-def read_runs(text: str, claims: Claims, *, language: str) -> list[Run]:
+    @property
+    def pieces(self) -> list[Run]:
+        """The runs between the words that may part two numbers."""
+        first = [place for place, number in enumerate(self.numbers) if number.is_linked or not place]
+        return [Run(self.numbers[start:end]) for start, end in pairwise([*first, len(self.numbers)])]
+
+
+def read_runs(text: str, claims: Claims, stretches: Sequence[Stretch]) -> list[Run]:
     """The rows of numbers in what nobody has claimed, in the order of the text."""
     runs: list[list[Number]] = []
     end = -1
-    for number in _read_numbers(text, language):
+    for number in (number for stretch in stretches for number in _read_numbers(text, stretch)):
         if number is None:
             end = -1
             continue
         if not claims.is_free(number.start, number.end):
             continue
         goes_on = end >= 0 and len(runs[-1]) < _MOST_TOKENS and not number.is_plus
-        if goes_on and _GAP.fullmatch(text, end, number.start) and claims.is_free(end, number.start):
+        goes_on = goes_on and claims.is_free(end, number.start)
+        if goes_on and is_joined(text, end, number.start):
             runs[-1].append(number)
+        elif goes_on and is_linked(text, end, number.start):
+            runs[-1].append(replace(number, is_linked=True))
         else:
             runs.append([number])
         end = number.end
     return [Run(tuple(run)) for run in runs]
 
 
-def _read_numbers(text: str, language: str) -> Iterator[Number | None]:
+def _read_numbers(text: str, stretch: Stretch) -> Iterator[Number | None]:
     """Each number; None for an ordinary time, date or amount, which ends a row."""
-    for match in _pattern(language).finditer(text):
+    language = stretch.language
+    for match in _pattern(language).finditer(text, stretch.start, stretch.end):
         start, end = match.span()
         if match["ordinary"] is not None:
             yield None
@@ -127,9 +141,21 @@ def _plain(figures: str) -> str:
 @cache
 def _pattern(language: str) -> re.Pattern[str]:
     word = number_pattern(language)
+    month = rf"{words_pattern(tuple(_MONTHS.split() + _MORE_MONTHS.get(language, '').split()))}\.?"
+    month_first = rf"{month}\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+(?:19|20)\d\d\b)?"
+    ordinary = "|".join(
+        (
+            r"(?<![\d.:/-])\d{1,2}[:h]\d\d(?::\d\d)?(?:\s?[ap]\.?m\b)?(?![\d:])",
+            r"(?<![\d./-])(?:0?[1-9]|[12]\d|3[01])(?P<sign>[./-])(?:0?[1-9]|[12]\d|3[01])(?P=sign)(?:(?:19|20)\d\d|\d\d)(?![./-]?\d)",
+            r"(?<![\d./-])(?:19|20)\d\d(?P<mark>[./-])(?:0?[1-9]|1[0-2])(?P=mark)(?:0?[1-9]|[12]\d|3[01])(?![./-]?\d)",
+            rf"\b\d{{1,2}}(?:st|nd|rd|th|er|\.)?\s+(?:of\s+|de\s+)?{month},?(?:\s+(?:de\s+)?(?:19|20)\d\d\b)?",
+            r"[$€£¥]\s?\d+(?:[.,]\d+)*",
+            rf"(?<![\d+])\d+(?:[., ]\d{{3}})*(?:[.,]\d+)?\s?(?:[$€£¥%°]|{_UNIT})",
+        )
+    )
     return re.compile(
         r"(?=[\d$€£¥+]|\b\w)(?:"  # within a word nothing begins, so that the branches need not be tried there
-        rf"(?P<ordinary>(?:(?=[\d$€£¥])(?:{_ORDINARY})|{_MONTH_FIRST}))|(?P<plus>{PLUS})|(?P<double>{double_pattern()})[\s-]+(?P<once>\d|{word})"
+        rf"(?P<ordinary>(?:(?=[\d$€£¥])(?:{ordinary})|{month_first}))|(?P<plus>{PLUS})|(?P<double>{double_pattern()})[\s-]+(?P<once>\d|{word})"
         rf"|(?P<figures>\d+)|(?P<word>{word}))",
         re.IGNORECASE,
     )

@@ -6,20 +6,22 @@ Knows only checksums; what fails them is left to the search for long numbers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
+from diarynotes.diary.masking.gaps import is_joined
 from diarynotes.diary.masking.national_ids import iban_length, is_national_id
 from diarynotes.diary.masking.number_words import (
     double_pattern,
+    fold_case,
     number_pattern,
     read_double,
     read_number,
     words_pattern,
 )
 from diarynotes.diary.masking.spans import Claims, Hit
+from diarynotes.diary.masking.stretches import Stretch
 
-_GAP = re.compile(r"[\s,.\-–/]{0,4}")
 _LEAST, _LONGEST = 8, 34
 _NATO = (
     "alpha alfa bravo charlie delta echo foxtrot golf hotel india juliet juliett kilo lima mike november oscar papa "
@@ -28,10 +30,10 @@ _NATO = (
 _SPELLED = {word: word[0].upper() for word in _NATO.split()}
 
 
-def find_serials(text: str, claims: Claims, *, language: str) -> list[Hit]:
+def find_serials(text: str, claims: Claims, stretches: Sequence[Stretch]) -> list[Hit]:
     """IBANs and lettered ids in what nobody has claimed."""
     found: list[Hit] = []
-    for signs in _rows(text, claims, language):
+    for signs in _rows(text, claims, stretches):
         found += _search(signs)
     return found
 
@@ -64,17 +66,24 @@ def _is_edge(signs: list[tuple[int, int, str]], place: int) -> bool:
     return place in (0, len(signs)) or signs[place - 1][:2] != signs[place][:2]
 
 
-def _rows(text: str, claims: Claims, language: str) -> Iterator[list[tuple[int, int, str]]]:
+def _rows(text: str, claims: Claims, stretches: Sequence[Stretch]) -> Iterator[list[tuple[int, int, str]]]:
     """Rows of letters and figures with hardly anything between them, those that hold both."""
     row: list[tuple[int, int, str]] = []
-    for match in _pattern(language).finditer(text):
+    for match, language in _read_signs(text, stretches):
         start, end = match.span()
-        if row and not (_GAP.fullmatch(text, row[-1][1], start) and claims.is_free(row[-1][1], end)):
+        if row and not (is_joined(text, row[-1][1], start) and claims.is_free(row[-1][1], end)):
             yield from _worth_a_look(row)
             row = []
         if claims.is_free(start, end):
             row += [(start, end, sign) for sign in _read(match, language)]
     yield from _worth_a_look(row)
+
+
+def _read_signs(text: str, stretches: Sequence[Stretch]) -> Iterator[tuple[re.Match[str], str]]:
+    """What may belong to a serial, with the language in which it is said."""
+    for start, end, language in stretches:
+        for match in _pattern(language).finditer(text, start, end):
+            yield match, language
 
 
 def _worth_a_look(row: list[tuple[int, int, str]]) -> Iterator[list[tuple[int, int, str]]]:
@@ -91,7 +100,7 @@ def _read(match: re.Match[str], language: str) -> str:
     if match["word"]:
         return read_number(match["word"], language)
     if match["spelled"]:
-        return _SPELLED[match["spelled"].lower()]
+        return _SPELLED[fold_case(match["spelled"])]
     return "".join(str(int(sign)) if sign.isdecimal() else sign.upper() for sign in match["block"])
 
 
