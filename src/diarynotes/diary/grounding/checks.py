@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
 
-from diarynotes.diary.grounding.amounts import find_misplaced, find_wrong_numbers, find_wrong_times
+from diarynotes.diary.grounding.amounts import find_misplaced, find_other_share, find_wrong_numbers, find_wrong_times
 from diarynotes.diary.grounding.content import count_content, has_addition, has_other_kind, share_said
 from diarynotes.diary.grounding.days import date_numbers, find_wrong_days
 from diarynotes.diary.grounding.lexicon import lemma
@@ -53,7 +53,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "wrong_date": Rule("warning", True, "holds a day or month that was not said there"),
         "wrong_name": Rule("warning", True, "names somebody or something that was never spoken of"),
         "other_name": Rule("warning", False, "names somebody or something spoken of elsewhere, not there"),
-        "other_amount": Rule("warning", False, "puts a number to a thing or unit it was not said of"),
+        "other_amount": Rule(
+            "warning", False, "puts a number to a thing or unit it was not said of, or tells a part of it"
+        ),
         "other_word": Rule("warning", False, "puts a word in place of another of its kind"),
         "wrong_quote": Rule("warning", False, "quotes words that were not said so"),
         "negation": Rule("warning", False, "may have lost or gained a 'not', or says the opposite"),
@@ -165,7 +167,7 @@ def _check_names(claim: Reading, said: Reading, memo: Memo, before: Reading | No
 
 
 def _check_meaning(claim: Reading, said: Reading, memo: Memo) -> Iterator[str]:
-    if memo.english and claim.runs and find_misplaced(claim, said):
+    if memo.english and ((claim.runs and find_misplaced(claim, said)) or find_other_share(claim, said)):
         yield "other_amount"
     if memo.english and has_other_kind(claim, said):
         yield "other_word"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from functools import cached_property, lru_cache
 
-from diarynotes.diary.figures import Figure, find_runs, is_number_word
+from diarynotes.diary.figures import Figure, find_runs, is_number_word, join_figures
 from diarynotes.diary.grounding.lexicon import lemma, synonyms
 from diarynotes.diary.grounding.parts import split_clauses
 from diarynotes.diary.grounding.signs import Token
@@ -74,8 +74,7 @@ class Reading:
     @cached_property
     def numbers(self) -> frozenset[str]:
         """The values of all numbers; those of a run also joined, because codes are said in pieces."""
-        joined = frozenset("".join(figure.value for figure in run) for run in self.runs)
-        return joined | self.values
+        return self.values | frozenset(map(join_figures, self.runs))
 
     @cached_property
     def values(self) -> frozenset[str]:

@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 from diarynotes.diary.words import AUXILIARIES
 
-_TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|[^\w\s]")
+_TOKEN = re.compile(
+    r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+(?:(?:st|nd|rd|th)\b|(?:[.,:]\d+)*)|(?<![^\s(])[-−]\d+(?:[.,:]\d+)*|[^\w\s]"
+)
 _ENDS = frozenset('.!?…。！？:"“”„«»')
 
 
@@ -26,12 +28,15 @@ class Token(NamedTuple):
 
 
 def read_tokens(text: str) -> tuple[Token, ...]:
-    """The words and signs of `text`; hyphens are left out, so that "twenty-one" reads as it is said."""
+    """The words and signs of `text`: "twenty-one" reads as it is said, without its hyphen, and "-5" as "minus 5"."""
     tokens: list[Token] = []
     is_first = True
     for piece in _TOKEN.findall(text):
         if piece[0].isalnum():
             tokens.append(_read_word(piece, is_first))
+            is_first = False
+        elif len(piece) > 1:
+            tokens += (Token(piece[0], "minus", False, False, False), _read_word(piece[1:], False))
             is_first = False
         elif piece != "-":
             tokens.append(Token(piece, piece, False, False, False))
