@@ -75,6 +75,13 @@ def test_read_numbers_keeps_its_temper() -> None:
         ("before the end of the month", date(2026, 6, 30)),
         ("in two weeks", date(2026, 6, 24)),
         ("in a week", date(2026, 6, 17)),
+        ("the form is due the 15th", date(2026, 6, 15)),
+        ("by 3 July 2027", date(2027, 7, 3)),
+        ("on 2026-06-21", date(2026, 6, 21)),
+        ("on 21/06/2026", date(2026, 6, 21)),
+        ("on 21.6.26", date(2026, 6, 21)),
+        ("on 06/07/2026", None),  # or 7 June
+        ("on 31/31/2026", None),
         ("on the second floor", None),
         ("last Monday", None),
         ("before eight", None),
