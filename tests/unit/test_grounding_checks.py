@@ -114,6 +114,8 @@ def test_amounts_and_times_not_said_are_found(said: str, claim: str, code: str) 
         ("the exam is on the ninth of March", "The exam is on 9 May.", ["wrong_date"]),
         ("the exam is on the twelfth", "The exam is on 12 June.", []),
         ("the exam is on the twelfth", "The exam is on 2026-06-12.", []),
+        ("the exam is on the 12th", "The exam is on Friday.", []),
+        ("the exam is on 2026-06-12", "The exam is on Friday.", []),
         ("I wrote the exam", "I wrote the exam today.", []),
         ("the exam is in the morning", "The exam is in the evening.", ["other_word"]),
     ],
@@ -200,24 +202,6 @@ def test_additions(claim: str, is_added: bool) -> None:
 )
 def test_quotes(claim: str, is_wrong: bool) -> None:
     assert ("wrong_quote" in codes("so he said I will like be back", claim)) == is_wrong
-
-
-@pytest.mark.parametrize(
-    ("language", "said", "claim", "found"),
-    [
-        ("de", "Ich habe zweiundvierzig Euro bezahlt", "Ich habe 42 Euro bezahlt.", []),
-        ("de", "Ich habe zweiundvierzig Euro bezahlt", "Ich habe 43 Euro bezahlt.", ["wrong_number"]),
-        ("de", "Ich habe zweihundert Euro bezahlt", "Ich habe 200 Euro bezahlt.", ["other_number"]),
-        ("de", "Ich habe Anna nicht angerufen", "Ich habe Anna angerufen.", ["negation"]),
-        ("fr", "Marie est à Lyon depuis trois jours", "Marie est à Lyon depuis 3 jours.", []),
-        ("fr", "Marie est à Lyon depuis trois jours", "Sophie est à Lyon depuis 3 jours.", ["wrong_name"]),
-        ("es", "No quiero ir a Madrid", "Quiero ir a Madrid.", ["negation"]),
-        ("it", "Ho mangiato quarantadue fragole", "Ho mangiato 42 fragole.", ["other_number"]),
-        ("it", "Ha detto torno domani", "Ha detto «torno oggi».", ["wrong_quote"]),
-    ],
-)
-def test_other_languages(language: str, said: str, claim: str, found: list[str]) -> None:
-    assert codes(said, claim, language=language) == found
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeVar
 
-from diarynotes.diary.dates import find_dates
 from diarynotes.diary.grounding.checks import RULES, check_heading, check_sentence, is_item_said, is_name_said
+from diarynotes.diary.grounding.due import judge_due
 from diarynotes.diary.grounding.memo import Memo
 from diarynotes.diary.words import WORD
 from diarynotes.models import DiaryNote, Draft, Finding, Sentence, Todo, Transcript
@@ -103,16 +103,20 @@ def _keep_said(
 
 
 def _keep_dates(todos: Sequence[Todo], memo: Memo, day: date | None, findings: list[Finding]) -> tuple[Todo, ...]:
-    """The todos without dates that no words carry; only English words and the memo's day can tell."""
-    if day is None or not memo.english or not any(todo.due for todo in todos):
+    """The todos without dates that no words carry; only the memo's day can tell."""
+    if day is None:
         return tuple(todos)
-    named = find_dates(" ".join(memo.whole.plain), day)
-    kept = tuple(todo if todo.due is None or todo.due in named else replace(todo, due=None) for todo in todos)
-    lost = sum(old.due != new.due for old, new in zip(todos, kept, strict=True))
-    if lost:
+    verdicts = [judge_due(todo.due, memo, day) if todo.due else "said" for todo in todos]
+    if lost := verdicts.count("not said"):
         message = f"Todos named {lost} dates that no words carry; the dates were dropped."
         findings.append(Finding("wrong_date", "warning", "todos", message))
-    return kept
+    if doubted := verdicts.count("unknown"):
+        message = f"Todos named {doubted} dates that may not have been said."
+        findings.append(Finding("other_date", "info", "todos", message))
+    return tuple(
+        replace(todo, due=None) if verdict == "not said" else todo
+        for todo, verdict in zip(todos, verdicts, strict=True)
+    )
 
 
 def _tell(code: str, where: str, *, dropped: bool) -> Finding:

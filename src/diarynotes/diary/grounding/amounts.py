@@ -66,7 +66,7 @@ def find_wrong_numbers(claim: Reading, said: Reading, *, known: frozenset[str] =
     """Whether `claim` holds a number that was not said; `known` are others that it may hold, such as of a date meant.
 
     Numbers of a clock time that was said in other words count as said; of one that was said in part
-    `find_misplaced` tells.
+    `is_told_in_part` tells.
     """
     strange = _find_strange(claim, said)
     parts = _parts(said) if strange else frozenset()
@@ -74,13 +74,8 @@ def find_wrong_numbers(claim: Reading, said: Reading, *, known: frozenset[str] =
 
 
 def find_misplaced(claim: Reading, said: Reading) -> bool:
-    """Whether a number that was said stands with a unit, or before a thing, that another number was said of.
-
-    Or is only a part of one that was said: "2" of "two and a half", "5" of "minus five".
-    """
-    strange = _find_strange(claim, said)
-    parts = _parts(said) if strange else frozenset()
-    if any(_is_part(figure, parts, said) for figure in strange):
+    """Whether a number that was said stands with a unit, or before a thing, that another number was said of."""
+    if is_told_in_part(claim, said):
         return True
     units, heads = _collect(said)
     for figure, unit, things in _describe(claim):
@@ -91,6 +86,13 @@ def find_misplaced(claim: Reading, said: Reading) -> bool:
             if thing in heads and figure.value in said.numbers and figure.value not in heads[thing]:
                 return True
     return False
+
+
+def is_told_in_part(claim: Reading, said: Reading) -> bool:
+    """Whether a number is only a part of one that was said: "2" of "two and a half", "5" of "minus five"."""
+    strange = _find_strange(claim, said)
+    parts = _parts(said) if strange else frozenset()
+    return any(_is_part(figure, parts, said) for figure in strange)
 
 
 def find_other_share(claim: Reading, said: Reading) -> bool:
