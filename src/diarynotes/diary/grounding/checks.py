@@ -20,13 +20,13 @@ from diarynotes.diary.grounding.amounts import (
 from diarynotes.diary.grounding.content import count_content, has_addition, has_other_kind, share_said
 from diarynotes.diary.grounding.days import date_numbers, find_wrong_days
 from diarynotes.diary.grounding.gloss import GLOSSED
-from diarynotes.diary.grounding.lexicon import lemma
 from diarynotes.diary.grounding.memo import Memo
 from diarynotes.diary.grounding.names import find_names, is_said, may_be_meant
 from diarynotes.diary.grounding.polarity import TWO_WORDS, find_like, has_lost_denial, is_turned, may_turn, read_clauses
 from diarynotes.diary.grounding.quotes import find_wrong_quotes
 from diarynotes.diary.grounding.reading import Reading
-from diarynotes.diary.words import AUXILIARIES, NEGATIONS, PRONOUNS, STOPWORDS
+from diarynotes.diary.grounding.signs import is_unspaced
+from diarynotes.diary.words import AUXILIARIES, NEGATIONS, PRONOUNS
 from diarynotes.models import Severity
 
 _CARRIED = 0.5
@@ -87,7 +87,8 @@ def check_sentence(text: str, evidence: tuple[int, ...], memo: Memo, day: date |
     flags += _check_meaning(claim, said)
     if find_wrong_quotes(text, said):
         flags.append("wrong_quote")
-    if has_addition(claim, said, before if claim.english else said):
+    # two characters that are new beside each other are no row of new words
+    if not is_unspaced(text) and has_addition(claim, said, before if claim.english else said):
         flags.append("added")
     elif share < _CARRIED:
         flags.append("doubtful")
@@ -124,15 +125,6 @@ def _is_item_said(claim: Reading, memo: Memo, day: date | None) -> bool:
     if share_said(claim, said) < _CARRIED:
         return False
     return not any(RULES[code].drops for code in (*_check_facts(claim, said, day), *_check_names(claim, said, memo)))
-
-
-def is_name_said(name: str, memo: Memo) -> bool:
-    """Whether a person or place was named so: every word with a capital, and half of all."""
-    claim, said = memo.read(name), memo.whole
-    capitals = [token.word for token in claim.tokens if token.is_capital and token.word not in STOPWORDS]
-    return share_said(claim, said) >= _CARRIED and all(
-        is_said(word, said) or said.holds(lemma(word)) for word in capitals
-    )
 
 
 def _check_facts(claim: Reading, said: Reading, day: date | None) -> Iterator[str]:

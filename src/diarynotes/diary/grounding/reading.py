@@ -13,7 +13,7 @@ from diarynotes.diary.figures import Figure, find_runs, is_number_word, join_fig
 from diarynotes.diary.grounding.gloss import GLOSSED, gloss
 from diarynotes.diary.grounding.lexicon import lemma, synonyms
 from diarynotes.diary.grounding.parts import split_clauses
-from diarynotes.diary.grounding.signs import Token, read_tokens
+from diarynotes.diary.grounding.signs import Token, read_tokens, says_something
 from diarynotes.diary.words import MONTHS, STOPWORDS, WEEKDAYS
 
 _LONG_WORD = 4
@@ -59,6 +59,11 @@ class Reading:
     def text(self) -> str:
         """The text as it stands, its words one blank apart."""
         return " ".join(" ".join(piece.text for piece in self._pieces).split())
+
+    @cached_property
+    def letters(self) -> str:
+        """The text without blanks."""
+        return "".join(self.text.split())
 
     @cached_property
     def plain(self) -> list[str]:
@@ -132,5 +137,5 @@ def is_content(word: str, english: bool) -> bool:
     if is_number_word(word) or word in _DAYS:
         return False
     if not english:
-        return len(word) >= _LONG_WORD
+        return len(word) >= _LONG_WORD or says_something(word)
     return word not in _SMALL and "'" not in word
