@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from diarynotes.diary.grounding import check_note, ground_draft
 from diarynotes.models import DiaryNote, Draft, Finding, Mood, Segment, Sentence, Todo, Transcript
@@ -146,3 +148,33 @@ def test_a_note_is_told_to_be_empty_or_a_selection() -> None:
     assert codes() == ["empty_note"]
     assert codes(Sentence("a", (0,))) == ["selection"]
     assert codes(Sentence("a", (0, 1)), Sentence("b", (2, 3))) == []
+
+
+ODD = st.text(max_size=40) | st.text(
+    st.sampled_from("0159٣²½Ⅷ－−-.,:/ '’\"«»\u200d\n\u00a0ıİßǆ山田さんのกำ가民ñé") | st.characters(), max_size=40
+)
+SPOKEN = st.lists(
+    ODD
+    | st.sampled_from(
+        "dıez point half minus and a a million 5 2.5 9:30 halb zehn viertel vor tausend et demie h y media las neuf "
+        "am achten morgen le 31 june of next week no not 21/06/2026".split()
+    ),
+    max_size=8,
+).map(" ".join)
+LANGUAGES = st.sampled_from(["en", "de", "fr", "es", "zh", "ja", "it", "", "EN-gb", "ı"])
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(st.lists(st.tuples(SPOKEN, LANGUAGES), max_size=4), LANGUAGES, SPOKEN, st.dates(), st.dates() | st.none())
+def test_no_text_makes_it_raise(
+    said: list[tuple[str, str]], language: str, text: str, due: date, day: date | None
+) -> None:
+    segments = tuple(Segment(0.0, 1.0, spoken, language=own) for spoken, own in said)
+    told = [text, *(spoken for spoken, _ in said)]
+    body = tuple(Sentence(sentence, tuple(range(len(said)))) for sentence in told)
+    names, todos = tuple(told), tuple(Todo(item, due) for item in told)
+    whole = draft(
+        *body, title=text, summary=text, people=names, places=names, topics=names, todos=todos, questions=names
+    )
+    grounded = ground_draft(whole, Transcript("t", "r", "fake", "fake", language, segments, 1.0), day=day)
+    assert len(grounded.draft.body) <= len(body)

@@ -43,6 +43,25 @@ def codes(said: str, claim: str, *, day: date | None = DAY, language: str = "en"
         ("take it twice a day", "I take it two times a day."),
         ("she weighs eighty one point five kilos", "She weighs 81.5 kg."),
         ("it cost two hundred and forty pounds", "It cost £240."),
+        ("it cost nine pounds thirty", "It cost £9.30."),
+        ("it cost £9.30", "It cost nine pounds thirty."),
+        ("it cost a grand", "It cost 1,000."),
+        ("it cost five grand", "It cost 5,000."),
+        ("it sold two point five million copies", "It sold 2,500,000 copies."),
+        ("it sold half a million copies", "It sold 500,000 copies."),
+        ("we drank two and a half litres", "We drank 2.5 litres."),
+        ("we drank 2,5 litres", "We drank 2½ litres."),
+        ("it took an hour and a half", "It took 1.5 hours."),
+        ("it took two hours and a half", "It took 150 minutes."),
+        ("I take half a milligram", "I take 0.5 mg."),
+        ("I take zero point five milligrams", "I take 0.5 mg."),
+        ("we used a half cup of flour", "We used 1/2 cup of flour."),
+        ("it was three quarters full", "It was 75% full."),
+        ("we won three nil", "We won 3-0."),
+        ("it was minus five outside", "It was -5 outside."),
+        ("it was five below outside", "It was -5 outside."),
+        ("at that point five people left", "Five people left at that point."),
+        ("the code is zero four four five", "The code is 0445."),
     ],
 )
 def test_amounts_and_times_said_otherwise_stay(said: str, claim: str) -> None:
@@ -62,6 +81,14 @@ def test_amounts_and_times_said_otherwise_stay(said: str, claim: str) -> None:
         ("it cost two hundred and forty pounds", "It cost €240.", "other_amount"),
         ("no running for three weeks", "There is no running for three months.", "other_amount"),
         ("we need twelve chairs and four tables", "We need four chairs and twelve tables.", "other_amount"),
+        ("I take zero point five milligrams", "I take 5 milligrams.", "wrong_number"),
+        ("I take 0,5 milligrams", "I take 5 milligrams.", "wrong_number"),
+        ("I take 0.5 mg", "I take 0.5 grams.", "other_amount"),
+        ("we drank two and a half litres", "We drank 2 litres.", "other_amount"),
+        ("it was minus five outside", "It was 5 outside.", "other_amount"),
+        ("it was five outside", "It was -5 outside.", "other_amount"),
+        ("it was three quarters full", "It was a quarter full.", "other_amount"),
+        ("it was 0.75 full", "It was half full.", "other_amount"),
     ],
 )
 def test_amounts_and_times_not_said_are_found(said: str, claim: str, code: str) -> None:
@@ -87,6 +114,8 @@ def test_amounts_and_times_not_said_are_found(said: str, claim: str, code: str) 
         ("the exam is on the ninth of March", "The exam is on 9 May.", ["wrong_date"]),
         ("the exam is on the twelfth", "The exam is on 12 June.", []),
         ("the exam is on the twelfth", "The exam is on 2026-06-12.", []),
+        ("the exam is on the 12th", "The exam is on Friday.", []),
+        ("the exam is on 2026-06-12", "The exam is on Friday.", []),
         ("I wrote the exam", "I wrote the exam today.", []),
         ("the exam is in the morning", "The exam is in the evening.", ["other_word"]),
     ],
@@ -173,24 +202,6 @@ def test_additions(claim: str, is_added: bool) -> None:
 )
 def test_quotes(claim: str, is_wrong: bool) -> None:
     assert ("wrong_quote" in codes("so he said I will like be back", claim)) == is_wrong
-
-
-@pytest.mark.parametrize(
-    ("language", "said", "claim", "found"),
-    [
-        ("de", "Ich habe zweiundvierzig Euro bezahlt", "Ich habe 42 Euro bezahlt.", []),
-        ("de", "Ich habe zweiundvierzig Euro bezahlt", "Ich habe 43 Euro bezahlt.", ["wrong_number"]),
-        ("de", "Ich habe zweihundert Euro bezahlt", "Ich habe 200 Euro bezahlt.", ["other_number"]),
-        ("de", "Ich habe Anna nicht angerufen", "Ich habe Anna angerufen.", ["negation"]),
-        ("fr", "Marie est à Lyon depuis trois jours", "Marie est à Lyon depuis 3 jours.", []),
-        ("fr", "Marie est à Lyon depuis trois jours", "Sophie est à Lyon depuis 3 jours.", ["wrong_name"]),
-        ("es", "No quiero ir a Madrid", "Quiero ir a Madrid.", ["negation"]),
-        ("it", "Ho mangiato quarantadue fragole", "Ho mangiato 42 fragole.", ["other_number"]),
-        ("it", "Ha detto torno domani", "Ha detto «torno oggi».", ["wrong_quote"]),
-    ],
-)
-def test_other_languages(language: str, said: str, claim: str, found: list[str]) -> None:
-    assert codes(said, claim, language=language) == found
 
 
 @pytest.mark.parametrize(

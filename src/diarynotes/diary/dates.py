@@ -1,4 +1,4 @@
-"""The date that a few spoken words mean: "tomorrow", "by Friday", "the thirtieth of June", "in two weeks".
+"""The date that a few words mean: "tomorrow", "by Friday", "the thirtieth of June", "in two weeks", "2026-06-30".
 
 Written here because dateparser reads neither ordinals in words nor a day inside a longer phrase. Gives nothing rather
 than a guess: "soon", "next week" and "at the weekend" are no dates.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 
 from diarynotes.diary.words import MONTHS, WEEKDAYS
@@ -27,7 +27,9 @@ _COUNTS = {word: value for value, word in enumerate("one two three four five six
 _ORDINAL = rf"(?P<day>{'|'.join(sorted(_ORDINALS, key=len, reverse=True)).replace(' ', '[ -]')}|\d\d?(?:st|nd|rd|th))"
 _MONTH = rf"(?P<month>{'|'.join(MONTHS)})"
 _DAY = rf"(?P<weekday>{'|'.join(WEEKDAYS)})"
-_COUNT = rf"(?P<count>{'|'.join(sorted(_COUNTS, key=len, reverse=True))}|\d\d?)"
+COUNT = rf"(?P<count>{'|'.join(sorted(_COUNTS, key=len, reverse=True))}|\d\d?)"
+"""A pattern for what `read_count` reads, as the group "count"."""
+_YEAR = r"(?:,? (?P<year>[12]\d{3}))?"
 # after an ordinal alone, a word that is counted makes it no date: "the second part"
 _NO_NOUN = r"(?=\s*(?:$|[,.;!?]|\b(?:and|at|in|because|before|but|by|from|if|so|then|to|until|with)\b))"
 
@@ -49,8 +51,10 @@ def find_date(text: str, day: date) -> date | None:
 
 
 def find_dates(text: str, day: date) -> frozenset[date]:
-    """Every date that `text` may name, reckoned from `day`; "next Friday" may be either of the next two."""
+    """Every date that `text` may name, reckoned from `day`; "next Friday" and 6/7/2026 may be two."""
     found = {value for pattern, read in _RULES for match in pattern.finditer(text) if (value := read(match, day))}
+    for match in _FIGURES.finditer(text):
+        found.update(_either_way(match))
     for match in _NEXT_WEEKDAY.finditer(text):
         soon = shift(day, (WEEKDAYS.index(match["weekday"].lower()) - day.weekday() - 1) % 7 + 1)
         found |= {it for it in (soon, soon and shift(soon, 7)) if it}
@@ -69,9 +73,28 @@ def _read_weekday(match: re.Match[str], day: date) -> date | None:
 def _read_month_day(match: re.Match[str], day: date) -> date | None:
     month = MONTHS.index(match["month"].lower()) + 1
     number = _read_ordinal(match["day"])
+    if match["year"]:
+        return _make(int(match["year"]), month, number)
     return next(
         (it for year in range(day.year, day.year + 5) if (it := _make(year, month, number)) and it >= day), None
     )
+
+
+def _read_iso(match: re.Match[str], _: date) -> date | None:
+    return _make(int(match["year"]), int(match["month"]), int(match["day"]))
+
+
+def _read_figures(match: re.Match[str], _: date) -> date | None:
+    """A date in figures, unless it may as well be read the American way."""
+    found = set(_either_way(match))
+    return found.pop() if len(found) == 1 else None
+
+
+def _either_way(match: re.Match[str]) -> Iterator[date]:
+    """21/06/2026 with the day before the month, as most of the world writes it, or after."""
+    first, second, year = int(match["first"]), int(match["second"]), int(match["year"])
+    year += 2000 if year < 100 else 0
+    return (it for it in (_make(year, second, first), _make(year, first, second)) if it)
 
 
 def _read_ordinal_alone(match: re.Match[str], day: date) -> date | None:
@@ -81,8 +104,12 @@ def _read_ordinal_alone(match: re.Match[str], day: date) -> date | None:
 
 
 def _read_ahead(match: re.Match[str], day: date) -> date | None:
-    count = _COUNTS.get(match["count"].lower()) or int(match["count"])
-    return shift(day, count * (7 if match["unit"].lower().startswith("week") else 1))
+    return shift(day, read_count(match["count"]) * (7 if match["unit"].lower().startswith("week") else 1))
+
+
+def read_count(text: str) -> int:
+    """What a match of `COUNT` counts."""
+    return _COUNTS.get(text.lower()) or int(text)
 
 
 def _read_ordinal(text: str) -> int:
@@ -111,17 +138,21 @@ def _rule(
     return re.compile(rf"\b{pattern}\b", re.IGNORECASE), read
 
 
+_FIGURES = re.compile(r"\b(?P<first>\d\d?)(?P<sign>[./-])(?P<second>\d\d?)(?P=sign)(?P<year>[12]\d{3}|\d\d)\b")
 _RULES = (
     _rule(r"the day after tomorrow", lambda _, day: shift(day, 2)),
     _rule(r"(?<!day after )tomorrow", lambda _, day: shift(day, 1)),
     _rule(r"today|tonight|this (?:morning|afternoon|evening)", lambda _, day: day),
-    _rule(rf"in {_COUNT} (?P<unit>days?|weeks?)(?: time)?", _read_ahead),
+    _rule(rf"in {COUNT} (?P<unit>days?|weeks?)(?: time)?", _read_ahead),
     _rule(rf"(?:(?P<which>next|this|last) )?{_DAY}(?P<week> week)?", _read_weekday),
-    _rule(rf"{_ORDINAL} (?:of )?{_MONTH}", _read_month_day),
-    _rule(rf"{_MONTH} (?:the )?{_ORDINAL}", _read_month_day),
-    _rule(rf"(?P<day>\d\d?) {_MONTH}", _read_month_day),
-    _rule(rf"{_MONTH} (?P<day>\d\d?)", _read_month_day),
+    _rule(rf"{_ORDINAL} (?:of )?{_MONTH}{_YEAR}", _read_month_day),
+    _rule(rf"{_MONTH} (?:the )?{_ORDINAL}{_YEAR}", _read_month_day),
+    _rule(rf"(?P<day>\d\d?) {_MONTH}{_YEAR}", _read_month_day),
+    _rule(rf"{_MONTH} (?P<day>\d\d?)\b{_YEAR}", _read_month_day),
     _rule(rf"(?:on|by|before|until|till) the {_ORDINAL}{_NO_NOUN}", _read_ordinal_alone),
+    _rule(rf"(?:is|due|for|from) the (?P<day>\d\d?(?:st|nd|rd|th)){_NO_NOUN}", _read_ordinal_alone),
+    _rule(r"(?P<year>[12]\d{3})-(?P<month>\d\d)-(?P<day>\d\d)", _read_iso),
+    (_FIGURES, _read_figures),
     _rule(
         r"(?:the )?end of (?:the|this) month",
         lambda _, day: day.replace(day=calendar.monthrange(day.year, day.month)[1]),

@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeVar
 
-from diarynotes.diary.dates import find_dates
-from diarynotes.diary.grounding.checks import RULES, check_heading, check_sentence, is_item_said, is_name_said
+from diarynotes.diary.grounding.checks import RULES, check_heading, check_sentence, is_item_said
+from diarynotes.diary.grounding.due import judge_due
+from diarynotes.diary.grounding.listed import is_name_said, is_topic_said
 from diarynotes.diary.grounding.memo import Memo
 from diarynotes.diary.words import WORD
 from diarynotes.models import DiaryNote, Draft, Finding, Sentence, Todo, Transcript
@@ -58,10 +59,13 @@ def ground_draft(draft: Draft, transcript: Transcript, *, day: date | None = Non
         standing += not seen
     people = _keep_said("people", draft.people, lambda name: is_name_said(name, memo), findings)
     places = _keep_said("places", draft.places, lambda name: is_name_said(name, memo), findings)
+    topics = _keep_said("topics", draft.topics, lambda topic: is_topic_said(topic, memo), findings)
     todos = _keep_said("todos", draft.todos, lambda todo: is_item_said(todo.text, memo, day), findings)
     questions = _keep_said("questions", draft.questions, lambda question: is_item_said(question, memo, day), findings)
     todos = _keep_dates(todos, memo, day, findings)
-    grounded = replace(draft, body=tuple(body), people=people, places=places, todos=todos, questions=questions)
+    grounded = replace(
+        draft, body=tuple(body), people=people, places=places, topics=topics, todos=todos, questions=questions
+    )
     for where, text in (("title", draft.title), ("summary", draft.summary)):
         findings += [_tell(code, where, dropped=False) for code in dict.fromkeys(check_heading(text, memo, day))]
     return Grounded(grounded, tuple(findings), standing / len(draft.body) if draft.body else None)
@@ -103,16 +107,20 @@ def _keep_said(
 
 
 def _keep_dates(todos: Sequence[Todo], memo: Memo, day: date | None, findings: list[Finding]) -> tuple[Todo, ...]:
-    """The todos without dates that no words carry; only English words and the memo's day can tell."""
-    if day is None or not memo.english or not any(todo.due for todo in todos):
+    """The todos without dates that no words carry; only the memo's day can tell."""
+    if day is None:
         return tuple(todos)
-    named = find_dates(" ".join(memo.whole.plain), day)
-    kept = tuple(todo if todo.due is None or todo.due in named else replace(todo, due=None) for todo in todos)
-    lost = sum(old.due != new.due for old, new in zip(todos, kept, strict=True))
-    if lost:
+    verdicts = [judge_due(todo.due, memo, day) if todo.due else "said" for todo in todos]
+    if lost := verdicts.count("not said"):
         message = f"Todos named {lost} dates that no words carry; the dates were dropped."
         findings.append(Finding("wrong_date", "warning", "todos", message))
-    return kept
+    if doubted := verdicts.count("unknown"):
+        message = f"Todos named {doubted} dates that may not have been said."
+        findings.append(Finding("other_date", "info", "todos", message))
+    return tuple(
+        replace(todo, due=None) if verdict == "not said" else todo
+        for todo, verdict in zip(todos, verdicts, strict=True)
+    )
 
 
 def _tell(code: str, where: str, *, dropped: bool) -> Finding:

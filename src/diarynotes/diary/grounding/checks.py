@@ -10,16 +10,23 @@ from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
 
-from diarynotes.diary.grounding.amounts import find_misplaced, find_wrong_numbers, find_wrong_times
+from diarynotes.diary.grounding.amounts import (
+    find_misplaced,
+    find_other_share,
+    find_wrong_numbers,
+    find_wrong_times,
+    is_told_in_part,
+)
 from diarynotes.diary.grounding.content import count_content, has_addition, has_other_kind, share_said
 from diarynotes.diary.grounding.days import date_numbers, find_wrong_days
-from diarynotes.diary.grounding.lexicon import lemma
+from diarynotes.diary.grounding.gloss import GLOSSED
 from diarynotes.diary.grounding.memo import Memo
 from diarynotes.diary.grounding.names import find_names, is_said, may_be_meant
 from diarynotes.diary.grounding.polarity import TWO_WORDS, find_like, has_lost_denial, is_turned, may_turn, read_clauses
 from diarynotes.diary.grounding.quotes import find_wrong_quotes
-from diarynotes.diary.grounding.reading import COUNTED, Reading
-from diarynotes.diary.words import AUXILIARIES, NEGATIONS, PRONOUNS, STOPWORDS
+from diarynotes.diary.grounding.reading import Reading
+from diarynotes.diary.grounding.signs import is_unspaced
+from diarynotes.diary.words import AUXILIARIES, NEGATIONS, PRONOUNS
 from diarynotes.models import Severity
 
 _CARRIED = 0.5
@@ -28,8 +35,6 @@ _INVENTED = 0.2
 """Share of content words at or below which a sentence counts as invented and is dropped."""
 _ENOUGH = 2
 """Content words from which on a sentence can be called invented; a single other word may be another word for it."""
-_COUNTED_FIGURES = 2
-"""Figures of the numbers that are read in words in languages other than English."""
 _CAPITAL_NOUNS = ("de", "lb")
 """Languages in which a capital within a sentence does not mean a name."""
 
@@ -53,7 +58,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "wrong_date": Rule("warning", True, "holds a day or month that was not said there"),
         "wrong_name": Rule("warning", True, "names somebody or something that was never spoken of"),
         "other_name": Rule("warning", False, "names somebody or something spoken of elsewhere, not there"),
-        "other_amount": Rule("warning", False, "puts a number to a thing or unit it was not said of"),
+        "other_amount": Rule(
+            "warning", False, "puts a number to a thing or unit it was not said of, or tells a part of it"
+        ),
         "other_word": Rule("warning", False, "puts a word in place of another of its kind"),
         "wrong_quote": Rule("warning", False, "quotes words that were not said so"),
         "negation": Rule("warning", False, "may have lost or gained a 'not', or says the opposite"),
@@ -65,8 +72,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 
 def check_sentence(text: str, evidence: tuple[int, ...], memo: Memo, day: date | None) -> list[str]:
     """The codes of what is wrong with a body sentence: the one that drops it, or all that flag it, or none."""
-    claim, said = memo.read(text), memo.said(evidence)
-    facts = list(_check_facts(claim, said, memo, day))
+    said = memo.said(evidence)
+    claim = memo.read(text, language=said.language)
+    facts = list(_check_facts(claim, said, day))
     if any(RULES[code].drops for code in facts):
         return facts[:1]
     share = share_said(claim, said)
@@ -76,10 +84,11 @@ def check_sentence(text: str, evidence: tuple[int, ...], memo: Memo, day: date |
     flags = [*facts, *_check_names(claim, said, memo, before)]
     if any(RULES[code].drops for code in flags):
         return ["wrong_name"]
-    flags += _check_meaning(claim, said, memo)
+    flags += _check_meaning(claim, said)
     if find_wrong_quotes(text, said):
         flags.append("wrong_quote")
-    if has_addition(claim, said, before if memo.english else said):
+    # two characters that are new beside each other are no row of new words
+    if not is_unspaced(text) and has_addition(claim, said, before if claim.english else said):
         flags.append("added")
     elif share < _CARRIED:
         flags.append("doubtful")
@@ -93,7 +102,7 @@ def check_heading(text: str, memo: Memo, day: date | None) -> list[str]:
     what was said.
     """
     claim, said = memo.read(text), memo.whole
-    found = [*_check_facts(claim, said, memo, day), *_check_names(claim, said, memo)]
+    found = [*_check_facts(claim, said, day), *_check_names(claim, said, memo)]
     if find_wrong_quotes(text, said):
         found.append("wrong_quote")
     clauses = read_clauses(claim) if _is_statement(claim) else []
@@ -108,28 +117,24 @@ def _is_statement(text: Reading) -> bool:
 
 def is_item_said(text: str, memo: Memo, day: date | None) -> bool:
     """Whether a name, todo or question was said: its names, numbers, times and days, and half of its words."""
-    claim, said = memo.read(text), memo.whole
+    return any(_is_item_said(memo.read(text, language=language), memo, day) for language in memo.languages)
+
+
+def _is_item_said(claim: Reading, memo: Memo, day: date | None) -> bool:
+    said = memo.whole
     if share_said(claim, said) < _CARRIED:
         return False
-    return not any(
-        RULES[code].drops for code in (*_check_facts(claim, said, memo, day), *_check_names(claim, said, memo))
-    )
+    return not any(RULES[code].drops for code in (*_check_facts(claim, said, day), *_check_names(claim, said, memo)))
 
 
-def is_name_said(name: str, memo: Memo) -> bool:
-    """Whether a person or place was named so: every word with a capital, and half of all."""
-    claim, said = memo.read(name), memo.whole
-    capitals = [token.word for token in claim.tokens if token.is_capital and token.word not in STOPWORDS]
-    return share_said(claim, said) >= _CARRIED and all(
-        is_said(word, said) or said.holds(lemma(word)) for word in capitals
-    )
-
-
-def _check_facts(claim: Reading, said: Reading, memo: Memo, day: date | None) -> Iterator[str]:
-    """Numbers, times and days that were not said."""
-    if not memo.english:
-        yield from _check_figures(claim, said)
+def _check_facts(claim: Reading, said: Reading, day: date | None) -> Iterator[str]:
+    """Numbers, times and days that were not said; in a language whose words for them are not known, only figures."""
+    if not claim.english and claim.language not in GLOSSED:
+        if claim.values - said.numbers - {"1"}:
+            yield "other_number"
         return
+    is_foreign = not claim.english
+    claim, said = claim.facts, said.facts
     if find_wrong_times(claim, said):
         yield "wrong_time"
     if claim.runs and find_wrong_numbers(claim, said):
@@ -138,20 +143,13 @@ def _check_facts(claim: Reading, said: Reading, memo: Memo, day: date | None) ->
             yield "wrong_number"
     if find_wrong_days(claim, said, day):
         yield "wrong_date"
-
-
-def _check_figures(claim: Reading, said: Reading) -> Iterator[str]:
-    """Numbers that were not said in a language other than English; in doubt where they may have been said in words."""
-    strange = claim.values - said.numbers - {"1"}
-    if any(len(value) <= _COUNTED_FIGURES and claim.language in COUNTED for value in strange):
-        yield "wrong_number"
-    elif strange:
-        yield "other_number"
+    if is_foreign and claim.runs and is_told_in_part(claim, said):
+        yield "other_amount"
 
 
 def _check_names(claim: Reading, said: Reading, memo: Memo, before: Reading | None = None) -> Iterator[str]:
     """Names that were not said, and those said elsewhere that no "he" in `said` can mean; `before` led up to it."""
-    if memo.language in _CAPITAL_NOUNS:
+    if claim.language in _CAPITAL_NOUNS:
         return
     known = memo.whole.capitals
     names = find_names(claim, known)
@@ -164,13 +162,13 @@ def _check_names(claim: Reading, said: Reading, memo: Memo, before: Reading | No
             yield "other_name"
 
 
-def _check_meaning(claim: Reading, said: Reading, memo: Memo) -> Iterator[str]:
-    if memo.english and claim.runs and find_misplaced(claim, said):
+def _check_meaning(claim: Reading, said: Reading) -> Iterator[str]:
+    if claim.english and ((claim.runs and find_misplaced(claim, said)) or find_other_share(claim, said)):
         yield "other_amount"
-    if memo.english and has_other_kind(claim, said):
+    if claim.english and has_other_kind(claim, said):
         yield "other_word"
     if not may_turn(claim, said):
         return
     ours, theirs = read_clauses(claim), read_clauses(said)
-    if is_turned(ours, theirs) or (memo.english and has_lost_denial(ours, theirs)):
+    if is_turned(ours, theirs) or (claim.english and has_lost_denial(ours, theirs)):
         yield "negation"

@@ -6,6 +6,7 @@ Reads English words, and figures in any language. Knows nothing of days. A time 
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from diarynotes.diary.figures import Figure
@@ -16,6 +17,7 @@ _MORNING = frozenset(["morning"])
 _LATER = frozenset("afternoon evening tonight".split())
 _PARTS = _MORNING | _LATER
 NAMED = {"noon": "pm", "midday": "pm", "midnight": "am"}
+_WRITTEN = re.compile(r"(\d\d?)([:.])([0-5]\d)")
 _NEAR = 4
 """Words after a time in which "in the morning" still belongs to it."""
 
@@ -48,18 +50,15 @@ def find_times(text: Reading) -> list[Time]:
 
 
 def _read_time(plain: list[str], run: list[Figure], place: int, figure: Figure) -> Time | None:
-    hour = figure.small
-    is_decimal = place > 0 and run[place - 1].start == figure.start
-    if hour is None or hour > 24 or is_decimal:
-        return None
     following = run[place + 1] if place + 1 < len(run) else None
-    minute = following.small if following else None
-    shown = plain[figure.start]
-    if following and following.start == figure.start:  # "9:30", "9.30"
-        sign = shown[len(shown) - 3 : len(shown) - 2]
-        if len(run) > 2 or minute is None or minute >= _HOUR_MIN or sign not in (":", "."):
-            return None
-        return _make(plain, hour, minute, figure.start, figure.stop, sure=sign == ":")
+    if place and run[place - 1].start == figure.start:
+        return None  # the second half of what is written with a sign
+    if written := _WRITTEN.fullmatch(plain[figure.start]):
+        hour, minutes = int(written[1]), int(written[3])
+        return _make(plain, hour, minutes, figure.start, figure.stop, sure=written[2] == ":") if hour <= 24 else None
+    if figure.small is None or figure.small > 24 or (following and following.start == figure.start):
+        return None
+    hour, minute = figure.small, following.small if following else None
     if following and minute is not None and 10 <= minute < _HOUR_MIN:
         return _make(plain, hour, minute, figure.start, following.stop, sure=False)
     after = plain[figure.stop : figure.stop + 1]

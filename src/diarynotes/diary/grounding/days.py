@@ -42,7 +42,7 @@ def dates_meant(said: Reading, day: date | None) -> frozenset[date]:
     """The dates that the words mean when `day` is the memo's; the day itself where they name no other."""
     if not day:
         return frozenset()
-    named = find_dates(" ".join(said.plain), day)
+    named = find_dates(said.text, day)
     past = {
         it for back in range(1, _NEAR_DAYS + 1) if (it := shift(day, -back)) and WEEKDAYS[it.weekday()] in said.words
     }

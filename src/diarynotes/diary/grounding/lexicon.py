@@ -52,6 +52,17 @@ def kinds() -> dict[str, tuple[int, int]]:
     }
 
 
+def narrower(root: str) -> frozenset[str]:
+    """The roots that are enough for a topic of this root: "doctor" for "health"."""
+    return _narrower().get(root, frozenset())
+
+
+@cache
+def _narrower() -> dict[str, frozenset[str]]:
+    lines = (tuple(map(lemma, line.split())) for line in _read_lines("broader.txt"))
+    return {topic: frozenset(words) for topic, *words in lines}
+
+
 @cache
 def _forms() -> dict[str, str]:
     return {form: base for base, *forms in map(str.split, _read_lines("forms.txt")) for form in forms}

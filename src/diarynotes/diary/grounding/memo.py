@@ -5,15 +5,16 @@ Knows nothing of the note.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import chain
 
 from diarynotes.diary.clauses import hangs
 from diarynotes.diary.figures import is_number_word
-from diarynotes.diary.grounding.reading import Reading
+from diarynotes.diary.grounding.reading import Piece, Reading
 from diarynotes.diary.grounding.signs import Token, read_tokens
 from diarynotes.diary.words import looks_english
-from diarynotes.models import Transcript
+from diarynotes.models import Segment, Transcript
 
 _BEFORE = 6
 """Segments before a sentence's own in which somebody may have been named whom it calls "he"."""
@@ -23,23 +24,30 @@ _PAUSE = Token(".", ".", False, False, False)
 
 
 class Memo:
-    """The words of a transcript; what is said in it may be asked for by segment numbers."""
+    """The words of a transcript; what is said in it may be asked for by segment numbers.
+
+    `language` is the transcript's, `languages` are those that are spoken in it.
+    """
 
     def __init__(self, transcript: Transcript) -> None:
         self.segments = transcript.segments
-        code = transcript.language.lower()[:2]
+        code = _code(transcript.language)
         self.language = code if code not in ("en", "") else "en" if looks_english(transcript.text[:20_000]) else ""
-        self.english = self.language == "en"
+        self._pieces = [Piece(segment.text, self._language_of(segment, code)) for segment in transcript.segments]
+        self.languages = tuple(dict.fromkeys((self.language, *(piece.language for piece in self._pieces))))
         self._tokens = [_read_segment(segment.text) for segment in transcript.segments]
 
-    def read(self, text: str) -> Reading:
-        """A text of the note, in the language of the transcript."""
-        return Reading(read_tokens(text), language=self.language)
+    def read(self, text: str, *, language: str | None = None) -> Reading:
+        """A text of the note, by default in the language of the transcript."""
+        language = self.language if language is None else language
+        return Reading(read_tokens(text), language=language, pieces=(Piece(text, language),))
 
     def said(self, evidence: tuple[int, ...]) -> Reading:
         """What was said in these segments."""
-        tokens = chain.from_iterable(self._tokens[number] for number in sorted(evidence))
-        return Reading(tokens, language=self.language)
+        numbers = sorted(evidence)
+        pieces = [self._pieces[number] for number in numbers]
+        tokens = chain.from_iterable(self._tokens[number] for number in numbers)
+        return Reading(tokens, language=_most_spoken(pieces), pieces=pieces)
 
     def before(self, evidence: tuple[int, ...]) -> Reading:
         """What was said shortly before the last of these segments, and in it."""
@@ -49,7 +57,26 @@ class Memo:
     @cached_property
     def whole(self) -> Reading:
         """All that was said."""
-        return Reading(chain.from_iterable(self._tokens), language=self.language)
+        return Reading(chain.from_iterable(self._tokens), language=self.language, pieces=self._pieces)
+
+    def _language_of(self, segment: Segment, code: str) -> str:
+        """The language of a segment, where another one was heard in it than in the transcript as a whole."""
+        own = _code(segment.language or "")
+        return self.language if own in ("", code) else own
+
+
+def _code(language: str) -> str:
+    return language.lower()[:2]
+
+
+def _most_spoken(pieces: Sequence[Piece]) -> str:
+    """The language in which most of a few segments was said."""
+    if len({piece.language for piece in pieces}) == 1:
+        return pieces[0].language
+    spoken: dict[str, int] = {}
+    for piece in pieces:
+        spoken[piece.language] = spoken.get(piece.language, 0) + len(piece.text)
+    return max(spoken, key=lambda language: spoken[language])
 
 
 def _read_segment(text: str) -> tuple[Token, ...]:

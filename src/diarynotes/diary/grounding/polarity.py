@@ -26,6 +26,20 @@ _CUES = {
 }
 _BOTH_WAYS = frozenset("nothing nobody none neither no".split())
 """Cues that negate the verb before them too: "I said nothing"."""
+_AFTER_THE_VERB = {
+    "en": _BOTH_WAYS,
+    "de": frozenset("nicht nie niemals nichts niemand kaum".split()),
+    "fr": frozenset("pas jamais rien personne".split()),
+}
+"""Cues that bear on the verb before them as well: "ich schlafe nicht", "je ne dors pas"."""
+_LINKS = frozenset("and but und oder et ou y o".split())
+"""Words that end what a "not" bears on."""
+_AUXILIARIES_ABROAD = frozenset(
+    "habe hast haben habt hatte hatten werde wird werden wurde wurden sind waren kann kannst konnte können muss musste "
+    "müssen soll sollte sollen will wollte wollen darf dürfen möchte avons avez avait avais étais était étaient sommes "
+    "êtes suis sont peux peut veux veut dois doit".split()
+)
+"""German and French verbs that say too little to be what a "not" after them bears on."""
 _NO_CUES = frozenset(
     {("not", "only"), ("no", "doubt"), ("no", "wonder"), ("no", "matter"), ("never", "mind"), ("can't", "wait")}
     | {("nothing", "but"), ("not", "just"), ("cannot", "wait"), ("why", "don't"), ("couldn't", "wait")}
@@ -118,7 +132,7 @@ def _read_clause(tokens: Sequence[Token], cues: frozenset[str], text: Reading) -
         word = token.word
         if (word in cues or word.endswith("n't")) and _is_cue(tokens, at):
             negated, reach = True, _SCOPE
-            if word in _BOTH_WAYS and last:
+            if last and word in _AFTER_THE_VERB.get(text.language, ()):
                 heads.add(last)
             continue
         weight = _weigh(word, text.english)
@@ -127,12 +141,12 @@ def _read_clause(tokens: Sequence[Token], cues: frozenset[str], text: Reading) -
             root = lemma(word.partition("'")[0])
             weights[root] = weight
             if weight >= _LIGHT_WEIGHT:
-                last = root
+                last = last if word in _AUXILIARIES_ABROAD else root
                 if reach >= 0:
                     heads.add(root)
                     reach = 0 if weight >= _CONTENT_WEIGHT else reach
-        if word in ("and", "but"):
-            reach = 0
+        if word in _LINKS:
+            reach, last = 0, ""
     return Clause(weights, negated, frozenset(heads))
 
 

@@ -5,19 +5,17 @@ Knows nothing of which text is held against which.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
-from diarynotes.diary.figures import Figure, find_runs, is_number_word
+from diarynotes.diary.figures import Figure, find_runs, is_number_word, join_figures
+from diarynotes.diary.grounding.gloss import GLOSSED, gloss
 from diarynotes.diary.grounding.lexicon import lemma, synonyms
 from diarynotes.diary.grounding.parts import split_clauses
-from diarynotes.diary.grounding.signs import Token
-from diarynotes.diary.masking.number_words import number_pattern, read_number
+from diarynotes.diary.grounding.signs import Token, read_tokens, says_something
 from diarynotes.diary.words import MONTHS, STOPWORDS, WEEKDAYS
 
-COUNTED = ("de", "fr", "es")
-"""Languages other than English whose number words are known, up to 99."""
 _LONG_WORD = 4
 """Letters from which on a word of a language without a list of small words counts as content."""
 _ALIKE = 5
@@ -30,16 +28,42 @@ _SMALL = STOPWORDS | frozenset(
 )
 
 
+class Piece(NamedTuple):
+    """A text as it stands, and the ISO 639 code of its language, "" where that is not known."""
+
+    text: str
+    language: str
+
+
 class Reading:
     """What the checks want to know of a text; each answer is made when it is first asked for.
 
-    `language` is an ISO 639 code, "" where it is not known; small words are known of English alone.
+    `language` is that of most of it; small words are known of English alone. `pieces` are what `tokens` were read from.
     """
 
-    def __init__(self, tokens: Iterable[Token], *, language: str = "en") -> None:
+    def __init__(self, tokens: Iterable[Token], *, language: str = "en", pieces: Sequence[Piece] = ()) -> None:
         self.tokens = tuple(tokens)
         self.language = language
         self.english = language == "en"
+        self._pieces = pieces
+
+    @cached_property
+    def facts(self) -> Reading:
+        """The text with its numbers, times and days as in English; itself where that is what it is."""
+        if not any(piece.language in GLOSSED for piece in self._pieces):
+            return self
+        pieces = [Piece(gloss(piece.text, piece.language), "en") for piece in self._pieces]
+        return Reading(read_tokens(" ".join(piece.text for piece in pieces)), pieces=pieces)
+
+    @cached_property
+    def text(self) -> str:
+        """The text as it stands, its words one blank apart."""
+        return " ".join(" ".join(piece.text for piece in self._pieces).split())
+
+    @cached_property
+    def letters(self) -> str:
+        """The text without blanks."""
+        return "".join(self.text.split())
 
     @cached_property
     def plain(self) -> list[str]:
@@ -49,7 +73,7 @@ class Reading:
     @cached_property
     def clauses(self) -> list[list[Token]]:
         """The words by clause."""
-        return split_clauses(self.tokens)
+        return split_clauses(self.tokens, self.language)
 
     @cached_property
     def words(self) -> frozenset[str]:
@@ -74,17 +98,12 @@ class Reading:
     @cached_property
     def numbers(self) -> frozenset[str]:
         """The values of all numbers; those of a run also joined, because codes are said in pieces."""
-        joined = frozenset("".join(figure.value for figure in run) for run in self.runs)
-        return joined | self.values
+        return self.values | frozenset(map(join_figures, self.runs))
 
     @cached_property
     def values(self) -> frozenset[str]:
-        """The values of the numbers one by one; in words up to 99 where they are not English."""
-        values = {figure.value for run in self.runs for figure in run}
-        if self.language in COUNTED:
-            found = re.findall(number_pattern(self.language), " ".join(self.plain), re.IGNORECASE)
-            values |= {read_number(words, self.language) for words in found}
-        return frozenset(values)
+        """The values of the numbers one by one."""
+        return frozenset(figure.value for run in self.runs for figure in run)
 
     @cached_property
     def capitals(self) -> frozenset[str]:
@@ -118,5 +137,5 @@ def is_content(word: str, english: bool) -> bool:
     if is_number_word(word) or word in _DAYS:
         return False
     if not english:
-        return len(word) >= _LONG_WORD
+        return len(word) >= _LONG_WORD or says_something(word)
     return word not in _SMALL and "'" not in word
