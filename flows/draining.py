@@ -7,6 +7,7 @@ next one at once; what it had registered is known there and not read again.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -41,17 +42,15 @@ def register_drops(shop: Workshop, limit: int = 1_000) -> tuple[RecordingId, ...
 
 
 def _settle(shop: Workshop, claimed: Sequence[Drop]) -> Iterator[RecordingId]:
-    settled = 0
+    left = deque(_alike(claimed))
     try:
-        for chunk in _alike(claimed):
-            if shop.stopping.is_set():
-                break
-            yield from _register(shop, chunk)
-            settled += len(chunk)
+        while left and not shop.stopping.is_set():
+            yield from _register(shop, left[0])
+            left.popleft()
     finally:
-        if settled < len(claimed):
+        if left:
             with suppress(StorageFailed):  # a claim that cannot be given back runs out by itself
-                shop.store.drops.release(claimed[settled:])
+                shop.store.drops.release([drop for chunk in left for drop in chunk])
 
 
 def _alike(drops: Sequence[Drop]) -> Iterator[list[Drop]]:

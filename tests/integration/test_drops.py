@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -371,6 +372,27 @@ def test_who_wants_out_gives_the_rest_back(shop: Workshop, tmp_path: Path) -> No
     assert register_drops(shop) == ()
     shop.stopping.clear()
     assert len(register_drops(shop)) == 5
+
+
+def test_what_is_left_of_several_owners_is_given_back_and_nothing_else(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks are made by owner, so not in the order in which the drops were claimed."""
+    for drop, owner in zip(fill(tmp_path / "in", 4), ("zoe", "anna") * 2, strict=True):
+        shop.store.drops.put([Drop(owner, drop.uri)])
+    register = draining.register_objects
+
+    def fail_for_zoe(*arguments: Any, owner: str, **more: Any) -> stages.Registration:
+        if owner == "zoe":
+            raise StorageFailed("postgresql://…", "no connection")
+        return register(*arguments, owner=owner, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(draining, "register_objects", fail_for_zoe)
+        with pytest.raises(StorageFailed):
+            register_drops(shop)
+    assert [drop.owner for drop in shop.store.drops.claim()] == ["zoe", "zoe"]
+    assert shop.store.drops.count() == {"due": 2}
 
 
 def test_drains_and_a_sweep_at_once_register_each_object_once(
