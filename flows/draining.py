@@ -63,22 +63,21 @@ def _alike(drops: Sequence[Drop]) -> Iterator[list[Drop]]:
 
 
 def _register(shop: Workshop, drops: Sequence[Drop]) -> tuple[RecordingId, ...]:
-    objects: dict[str, BucketObject] = {}
-    problems: dict[str, DiarynotesError] = {}
-    for drop, found in _look(drops):
-        if isinstance(found, DiarynotesError):
-            problems[drop.uri] = found
-        elif found is not None:
-            objects[drop.uri] = found
-        else:
-            _log.warning("drop %s of %s is no longer there and was taken out: %s", drop.id, drop.owner, drop.uri)
+    looks = list(_look(drops))
+    # two drops may name one object, each in its own way
+    objects = {found.uri: found for _, found in looks if isinstance(found, BucketObject)}
     first = drops[0]
     registration = register_objects(shop, list(objects.values()), owner=first.owner, priority=first.priority)
-    problems |= {problem.uri: problem for problem in registration.problems}
-    shop.store.drops.done([drop for drop in drops if drop.uri not in problems])
-    for drop in drops:
-        if drop.uri in problems:
-            _postpone(shop, drop, problems[drop.uri])
+    done: list[Drop] = []
+    for drop, found in looks:
+        problem = registration.unread.get(found.uri) if isinstance(found, BucketObject) else found
+        if problem is not None:
+            _postpone(shop, drop, problem)
+            continue
+        if found is None:
+            _log.warning("drop %s of %s is no longer there and was taken out: %s", drop.id, drop.owner, drop.uri)
+        done.append(drop)
+    shop.store.drops.done(done)
     return registration.ids
 
 

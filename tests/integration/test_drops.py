@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from diarynotes.buckets import find_object, list_objects
 from diarynotes.errors import SourceUnavailable, StorageFailed
+from diarynotes.models import BucketObject
 from diarynotes.observe import Event, listening
 from diarynotes.settings import load_settings
 from diarynotes.store import Drop
@@ -340,6 +341,33 @@ def test_what_cannot_be_read_is_tried_again_and_hurts_no_other(
     assert register_drops(shop) == ()
     shop.store.drops.retry()
     assert len(register_drops(shop)) == 1
+
+
+@pytest.mark.parametrize("spell", [Path.as_uri, lambda path: f"{path.parent}//{path.name}"], ids=["uri", "slashes"])
+def test_what_cannot_be_read_stays_however_it_is_spelled(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spell: Callable[[Path], str]
+) -> None:
+    def refuse(obj: BucketObject, **_options: object) -> str:
+        raise SourceUnavailable(obj.uri, "cannot be read (Input/output error)")
+
+    (told,) = fill(tmp_path / "in", 1)
+    shop.store.drops.put([Drop("me", spell(Path(told.uri)))])
+    with monkeypatch.context() as patched:
+        patched.setattr(stages, "hash_object", refuse)
+        assert register_drops(shop) == ()
+    assert shop.store.drops.count() == {"waiting": 1}
+    shop.store.drops.retry()
+    assert len(register_drops(shop)) == 1
+
+
+def test_an_object_that_is_told_of_in_several_ways_is_read_once(
+    shop: Workshop, tmp_path: Path, hashed: list[str]
+) -> None:
+    (told,) = fill(tmp_path / "in", 1)
+    shop.store.drops.put([told, Drop("me", Path(told.uri).as_uri())])
+    assert len(register_drops(shop)) == 1
+    assert hashed == [told.uri]
+    assert shop.store.drops.count() == {}
 
 
 def test_a_new_content_under_the_same_name_is_another_recording(shop: Workshop, tmp_path: Path) -> None:
