@@ -218,6 +218,18 @@ def test_objects_that_vanish_or_change_are_unavailable(tmp_path: Path) -> None:
         pass
 
 
+def test_a_file_is_gone_only_from_a_folder_that_is_there(tmp_path: Path) -> None:
+    share = tmp_path / "share"
+    (share / "anna").mkdir(parents=True)
+    (tmp_path / "linked.wav").symlink_to(share / "anna/a.wav")
+    assert find_object(str(share / "anna/a.wav")) is None
+    assert find_object("nul\0byte") is None
+    share.rename(tmp_path / "not mounted")
+    for place in (share / "anna/a.wav", share / "a.wav", tmp_path / "linked.wav"):
+        with pytest.raises(SourceUnavailable, match="may not be mounted"):
+            find_object(str(place))
+
+
 def test_an_object_that_grows_while_it_is_read_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(b"sound")
