@@ -391,6 +391,8 @@ def test_nobody_connects_to_an_unknown_kind_of_bucket() -> None:
         ("s3://notes/a.m4a", "s3://notes", "me"),
         ("s3://notes/inbox/a.m4a", "s3://notes/in", "me"),
         ("s3://notes//a.m4a", "s3://notes", "me"),
+        ("s3://notes//anna/a.m4a", "s3://notes", "anna"),
+        ("s3://notes/anna//a.m4a", "s3://notes", "anna"),
         ("/bucket/anna/a.m4a", "/bucket", "anna"),
         ("/bucket/anna/a.m4a", "file:///bucket/", "anna"),
         ("/bucket/a.m4a", "/bucket", "me"),

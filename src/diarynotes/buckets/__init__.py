@@ -21,6 +21,7 @@ from diarynotes.buckets.listing import list_new as list_new
 from diarynotes.buckets.places import OnProblem, raise_problem, why
 from diarynotes.buckets.places import is_remote as _is_remote
 from diarynotes.buckets.places import owner_of as owner_of
+from diarynotes.buckets.places import owner_of_key as owner_of_key
 from diarynotes.buckets.remote import connect as connect
 from diarynotes.errors import SourceUnavailable, StorageFailed
 from diarynotes.models import BucketObject
