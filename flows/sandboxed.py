@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
-from diarynotes.buckets import hash_object, list_objects, local_copy
-from diarynotes.errors import BadSettings, DiarynotesError, SourceUnavailable
-from diarynotes.models import Job, Recording
+from diarynotes.buckets import find_object, hash_object, local_copy
+from diarynotes.errors import DiarynotesError, SourceUnavailable
+from diarynotes.models import BucketObject, Job, Recording
 from diarynotes.store import KnownSource
 from diarynotes.validate import check_size
 from flows.hearing import Errand
@@ -39,8 +39,8 @@ def in_sandbox(
             recording = recordings[job.recording_id]
             try:
                 check_size(recording.size_bytes, shop.limits)
-                _check_unchanged(recording, known.get((recording.owner, recording.uri)))
-                path = copies.enter_context(local_copy(recording.uri))
+                obj = _find_unchanged(recording, known.get((recording.owner, recording.uri)))
+                path = copies.enter_context(local_copy(obj, folder=shop.settings.spool))
                 allowed_s = shop.settings.decode_timeout_s + _longest_s(recording)
                 errands.append(Errand(path, shop.settings.spool, shop.limits, shop.settings.zone, allowed_s))
                 ready.append(job)
@@ -72,12 +72,12 @@ def _known_sources(shop: Workshop, recordings: Iterable[Recording]) -> dict[tupl
     }
 
 
-def _check_unchanged(recording: Recording, known: KnownSource | None) -> None:
+def _find_unchanged(recording: Recording, known: KnownSource | None) -> BucketObject:
     """Raises: SourceUnavailable where the object is gone or holds other bytes by now."""
-    try:
-        obj = next(iter(list_objects(recording.uri)))
-    except (BadSettings, StopIteration) as error:
-        raise SourceUnavailable(recording.uri, "is no longer there") from error
+    obj = find_object(recording.uri)
+    if obj is None:
+        raise SourceUnavailable(recording.uri, "is no longer there")
     as_seen = known and (known.size_bytes, known.etag) == (obj.size_bytes, obj.version)
     if not as_seen and hash_object(obj) != recording.sha256:
         raise SourceUnavailable(recording.uri, "has changed since it was picked up")
+    return obj

@@ -54,11 +54,14 @@ def find(uri: str) -> BucketObject | None:
     return _as_object(str(path), status) if stat.S_ISREG(status.st_mode) else None
 
 
-def check_file(uri: str) -> Path:
-    """The path of a file that is there. Raises: SourceUnavailable where it is not."""
-    path = local_path(uri)
-    if not path.is_file():
-        raise SourceUnavailable(uri, "is no longer there")
+def check_file(obj: BucketObject) -> Path:
+    """The path of a file that is still the one that was listed. Raises: SourceUnavailable where it is not."""
+    path = local_path(obj.uri)
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise SourceUnavailable(obj.uri, f"cannot be read ({why(error)})") from error
+    _expect_same(obj, status, "has changed since it was listed")
     return path
 
 
