@@ -101,8 +101,12 @@ class Writers:
 
 def may_leave(recording: Recording, own: Settings) -> bool:
     """Whether what is said in a recording may be sent, masked, to another's machine, by its owner's settings."""
-    kept = any(fnmatch.fnmatchcase(recording.uri, pattern) for pattern in own.local_only)
-    return own.cloud and recording.cloud and not kept
+    return own.cloud and recording.cloud and not is_kept_here(recording.uri, own)
+
+
+def is_kept_here(uri: str, own: Settings) -> bool:
+    """Whether nothing of what lies in this place may be sent there."""
+    return any(fnmatch.fnmatchcase(uri, pattern) for pattern in own.local_only)
 
 
 def describe_writer(writer: Writer) -> str:
