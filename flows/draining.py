@@ -7,6 +7,7 @@ next one at once; what it had registered is known there and not read again.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -41,17 +42,15 @@ def register_drops(shop: Workshop, limit: int = 1_000) -> tuple[RecordingId, ...
 
 
 def _settle(shop: Workshop, claimed: Sequence[Drop]) -> Iterator[RecordingId]:
-    settled = 0
+    left = deque(_alike(claimed))
     try:
-        for chunk in _alike(claimed):
-            if shop.stopping.is_set():
-                break
-            yield from _register(shop, chunk)
-            settled += len(chunk)
+        while left and not shop.stopping.is_set():
+            yield from _register(shop, left[0])
+            left.popleft()
     finally:
-        if settled < len(claimed):
+        if left:
             with suppress(StorageFailed):  # a claim that cannot be given back runs out by itself
-                shop.store.drops.release(claimed[settled:])
+                shop.store.drops.release([drop for chunk in left for drop in chunk])
 
 
 def _alike(drops: Sequence[Drop]) -> Iterator[list[Drop]]:
@@ -64,22 +63,21 @@ def _alike(drops: Sequence[Drop]) -> Iterator[list[Drop]]:
 
 
 def _register(shop: Workshop, drops: Sequence[Drop]) -> tuple[RecordingId, ...]:
-    objects: dict[str, BucketObject] = {}
-    problems: dict[str, DiarynotesError] = {}
-    for drop, found in _look(drops):
-        if isinstance(found, DiarynotesError):
-            problems[drop.uri] = found
-        elif found is not None:
-            objects[drop.uri] = found
-        else:
-            _log.warning("drop %s of %s is no longer there and was taken out: %s", drop.id, drop.owner, drop.uri)
+    looks = list(_look(drops))
+    # two drops may name one object, each in its own way
+    objects = {found.uri: found for _, found in looks if isinstance(found, BucketObject)}
     first = drops[0]
     registration = register_objects(shop, list(objects.values()), owner=first.owner, priority=first.priority)
-    problems |= {problem.uri: problem for problem in registration.problems}
-    shop.store.drops.done([drop for drop in drops if drop.uri not in problems])
-    for drop in drops:
-        if drop.uri in problems:
-            _postpone(shop, drop, problems[drop.uri])
+    done: list[Drop] = []
+    for drop, found in looks:
+        problem = registration.unread.get(found.uri) if isinstance(found, BucketObject) else found
+        if problem is not None:
+            _postpone(shop, drop, problem)
+            continue
+        if found is None:
+            _log.warning("drop %s of %s is no longer there and was taken out: %s", drop.id, drop.owner, drop.uri)
+        done.append(drop)
+    shop.store.drops.done(done)
     return registration.ids
 
 

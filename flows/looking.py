@@ -74,9 +74,9 @@ class Look:
             # what is known already is registered again only to forbid it the cloud
             fresh = unregistered(self.shop, theirs, owner=whose) if self.cloud else theirs
             registration = self._register(whose, fresh)
-            unread = {problem.uri for problem in registration.problems}
-            if unread and self.cloud:  # a drop knows of no ban, so what may not leave waits for the next look instead
-                left = [Drop(whose, obj.uri, obj.version, self.priority) for obj in fresh if obj.uri in unread]
+            if registration.unread and self.cloud:  # a drop knows of no ban: what may not leave waits for the next look
+                unread = (obj for obj in fresh if obj.uri in registration.unread)
+                left = [Drop(whose, obj.uri, obj.version, self.priority) for obj in unread]
                 self.shop.store.drops.put_unknown(left)
             yield from registration.ids
 
@@ -86,9 +86,9 @@ class Look:
             for chunk, label in label_chunks(objects, REGISTER_CHUNK)
         ]
         parts: list[Registration] = [future.result() for future in futures]
-        problems = tuple(problem for part in parts for problem in part.problems)
-        self.problems.extend(problems)
-        return Registration(tuple(found for part in parts for found in part.ids), problems)
+        unread = {uri: problem for part in parts for uri, problem in part.unread.items()}
+        self.problems.extend(unread.values())
+        return Registration(tuple(found for part in parts for found in part.ids), unread)
 
     def _pass_over(self, source: str, error: BadSettings) -> None:
         _log.warning("%s cannot be looked into: %s", source, error.why)

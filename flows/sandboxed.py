@@ -5,17 +5,19 @@ Knows where recordings lie and whether they are still what was registered; knows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from diarynotes.buckets import hash_object, list_objects, local_copy
-from diarynotes.errors import BadSettings, DiarynotesError, SourceUnavailable
-from diarynotes.models import Job, Recording
-from diarynotes.store import KnownSource
+from diarynotes.buckets import find_object, hash_object, local_copy
+from diarynotes.errors import DiarynotesError, SourceUnavailable
+from diarynotes.models import BucketObject, Job, Recording
+from diarynotes.store import SourceFacts
 from diarynotes.validate import check_size
 from flows.hearing import Errand
 from flows.workshop import Workshop
+from flows.writers import is_kept
 
 T = TypeVar("T")
 
@@ -30,8 +32,8 @@ def in_sandbox(
 ) -> Iterator[tuple[Job, Recording, T | Exception]]:
     """Each of `jobs` with what `work` made of its file in a child process, or with the error."""
     wanted = list(jobs)
-    recordings = shop.store.recordings([job.recording_id for job in wanted])
-    known = _known_sources(shop, recordings.values())
+    ids = [job.recording_id for job in wanted]
+    recordings, places = shop.store.recordings(ids), shop.store.places(ids)
     with ExitStack() as copies:
         errands: list[Errand] = []
         ready: list[Job] = []
@@ -39,13 +41,15 @@ def in_sandbox(
             recording = recordings[job.recording_id]
             try:
                 check_size(recording.size_bytes, shop.limits)
-                _check_unchanged(recording, known.get((recording.owner, recording.uri)))
-                path = copies.enter_context(local_copy(recording.uri))
+                obj = _locate(recording, places.get(recording.id, ()))
+                path = copies.enter_context(local_copy(obj, folder=shop.settings.spool))
                 allowed_s = shop.settings.decode_timeout_s + _longest_s(recording)
                 errands.append(Errand(path, shop.settings.spool, shop.limits, shop.settings.zone, allowed_s))
                 ready.append(job)
             except DiarynotesError as error:
                 yield job, recording, error
+                continue
+            recordings[recording.id] = _call_by(shop, recording, obj.uri)
         outcomes: Iterator[Any] = shop.sandbox.map(work, errands, wall_s=lambda errand: errand.allowed_s)
         for job, outcome in zip(ready, outcomes, strict=True):
             yield job, recordings[job.recording_id], outcome
@@ -60,24 +64,37 @@ def _longest_s(recording: Recording) -> float:
     return recording.size_bytes / _LEAST_BYTES_PER_S
 
 
-def _known_sources(shop: Workshop, recordings: Iterable[Recording]) -> dict[tuple[str, str], KnownSource]:
-    """What was last seen of the objects that hold these recordings, by owner and uri."""
-    uris: dict[str, list[str]] = {}
-    for recording in recordings:
-        uris.setdefault(recording.owner, []).append(recording.uri)
-    return {
-        (owner, uri): known
-        for owner, mine in uris.items()
-        for uri, known in shop.store.known_sources(mine, owner=owner).items()
-    }
+def _locate(recording: Recording, places: Sequence[SourceFacts]) -> BucketObject:
+    """The object that holds the recording's bytes now: the one that it is called by, else the one that was seen last.
+
+    Raises: SourceUnavailable, of the one that it is called by, where none holds them.
+    """
+    seen = {place.uri: place for place in places}
+    first = seen.pop(recording.uri, SourceFacts(recording.uri, recording.size_bytes, etag=""))
+    problems: list[SourceUnavailable] = []
+    for place in (first, *seen.values()):
+        try:
+            return _expect_same(recording, place)
+        except SourceUnavailable as problem:
+            problems.append(problem)
+    raise problems[0]
 
 
-def _check_unchanged(recording: Recording, known: KnownSource | None) -> None:
-    """Raises: SourceUnavailable where the object is gone or holds other bytes by now."""
-    try:
-        obj = next(iter(list_objects(recording.uri)))
-    except (BadSettings, StopIteration) as error:
-        raise SourceUnavailable(recording.uri, "is no longer there") from error
-    as_seen = known and (known.size_bytes, known.etag) == (obj.size_bytes, obj.version)
+def _expect_same(recording: Recording, place: SourceFacts) -> BucketObject:
+    obj = find_object(place.uri)
+    if obj is None:
+        raise SourceUnavailable(place.uri, "is no longer there")
+    as_seen = (obj.size_bytes, obj.version) == (place.size_bytes, place.etag)
     if not as_seen and hash_object(obj) != recording.sha256:
-        raise SourceUnavailable(recording.uri, "has changed since it was picked up")
+        raise SourceUnavailable(place.uri, "has changed since it was picked up")
+    return obj
+
+
+def _call_by(shop: Workshop, recording: Recording, uri: str) -> Recording:
+    """The recording, called by where it lies now. What once lay in a private place stays private."""
+    if uri == recording.uri:
+        return recording
+    if is_kept([recording.uri], shop.settings.of(recording.owner)):
+        shop.store.forbid_cloud([recording.id])
+    shop.store.call_by(recording.id, uri)
+    return replace(recording, uri=uri)

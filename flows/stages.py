@@ -6,7 +6,7 @@ Knows no order of stages; `diary.py` does.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -32,10 +32,14 @@ _log = logging.getLogger("diarynotes.flows")
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """The recordings behind some objects, and the objects that could not be read."""
+    """The recordings behind some objects, and why others could not be read, by their uris."""
 
     ids: tuple[RecordingId, ...]
-    problems: tuple[SourceUnavailable, ...]
+    unread: Mapping[str, SourceUnavailable]
+
+    @property
+    def problems(self) -> tuple[SourceUnavailable, ...]:
+        return tuple(self.unread.values())
 
 
 def unregistered(shop: Workshop, objects: Sequence[BucketObject], *, owner: str) -> list[BucketObject]:
@@ -58,7 +62,7 @@ def register_objects(
     known = shop.store.known_sources([obj.uri for obj in objects], owner=owner)
     ids: list[RecordingId] = []
     fresh: list[tuple[Recording, SourceFacts]] = []
-    problems: list[SourceUnavailable] = []
+    unread: dict[str, SourceUnavailable] = {}
     for obj in objects:
         seen = known.get(obj.uri)
         if seen and _is_known(seen, obj):
@@ -67,7 +71,7 @@ def register_objects(
         try:
             sha256 = hash_object(obj, limit_bytes=shop.settings.max_size_bytes)
         except SourceUnavailable as problem:
-            problems.append(problem)
+            unread[obj.uri] = problem
             continue
         recording = make_recording(obj, owner=owner, sha256=sha256, zone=shop.settings.zone, priority=priority)
         fresh.append((replace(recording, cloud=cloud), SourceFacts(obj.uri, obj.size_bytes, obj.version)))
@@ -77,7 +81,7 @@ def register_objects(
             observe.recording_registered(entry.recording.id, entry.recording.uri, entry.recording.size_bytes)
     if not cloud and ids:
         shop.store.forbid_cloud(ids)  # those too that were known before
-    return Registration(tuple(ids), tuple(problems))
+    return Registration(tuple(ids), unread)
 
 
 @in_turns("received")

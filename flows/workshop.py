@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 
 from blocks.buckets import connect_buckets
 from diarynotes.audio import sweep_spool
+from diarynotes.buckets import sweep_copies
 from diarynotes.errors import StorageFailed
 from diarynotes.models import Priority
 from diarynotes.sandbox import Sandbox, SandboxLimits
@@ -82,6 +83,7 @@ class Workshop:
             if self._sandbox is None:
                 settings = self.settings
                 sweep_spool(settings.spool)
+                sweep_copies(settings.spool)
                 limits = SandboxLimits(memory_bytes=settings.decode_memory_bytes)
                 self._sandbox = self._closing.enter_context(
                     Sandbox(workers=settings.worker_count, limits=limits, warm_up=warm_up)

@@ -38,7 +38,7 @@ class Work:
 def plan_work(shop: Workshop, recording: Recording, transcript: Transcript, wishes: Wishes) -> Work:
     """Who is asked for the note of a recording, and for which day."""
     settings = shop.settings
-    places = shop.store.sources(recording.id) if settings.of(recording.owner).local_only else ()
+    places = _find_places(shop, recording.id) if settings.of(recording.owner).local_only else ()
     chain = shop.writers.chain(
         recording.owner,
         wished=wishes.writers,
@@ -49,6 +49,11 @@ def plan_work(shop: Workshop, recording: Recording, transcript: Transcript, wish
     )
     day = diary_day(recording.recorded_at, zone=settings.zone, day_start=settings.day_start)
     return Work(recording, transcript, day, chain)
+
+
+def _find_places(shop: Workshop, recording_id: RecordingId) -> list[str]:
+    """Everywhere that the recording's bytes have been seen."""
+    return [place.uri for place in shop.store.places([recording_id]).get(recording_id, ())]
 
 
 def group_work(shop: Workshop, planned: Sequence[Work]) -> list[tuple[Work, ...]]:

@@ -51,16 +51,26 @@ def make_id(*parts: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Checksum:
+    """What a bucket says of all bytes of an object."""
+
+    kind: Literal["md5", "sha256", "crc32", "crc32c"]
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class BucketObject:
     """A file in a bucket; `version` changes whenever its bytes may have (file time and inode, or the bucket's etag).
 
-    `uri` is an absolute path for local files, else begins with gs://, s3:// or az://.
+    `uri` is an absolute path for local files, else begins with gs://, s3:// or az://. `checksum` is there where the
+    bucket gave it along with the rest; some give none with a listing.
     """
 
     uri: str
     size_bytes: int
     version: str
     modified_at: datetime
+    checksum: Checksum | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

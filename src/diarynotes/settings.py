@@ -354,7 +354,7 @@ class Settings:
 
     @property
     def spool(self) -> Path:
-        """Decoded audio on its way between processes; emptied as it is read."""
+        """Downloads and decoded audio on their way between processes; emptied as they are read."""
         return self.home / "spool"
 
     @property

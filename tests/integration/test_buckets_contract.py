@@ -146,7 +146,7 @@ def test_objects_are_listed_hashed_and_copied(place: tuple[Any, str], tmp_path: 
     assert abs(found.modified_at.timestamp() - time.time()) < 60
     assert hash_object(found) == sha256(b"sound")
     assert find_object(found.uri) == found
-    with local_copy(found.uri, folder=tmp_path) as path:
+    with local_copy(found, folder=tmp_path) as path:
         assert (path.read_bytes(), path.suffix) == (b"sound", ".m4a")
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("diarynotes-")]
 
@@ -160,7 +160,7 @@ def test_odd_names_survive(place: tuple[Any, str]) -> None:
         body = found.uri.removeprefix(f"{source}/").encode()
         assert hash_object(found) == sha256(body)
         assert find_object(found.uri) == found
-        with local_copy(found.uri) as path:
+        with local_copy(found) as path:
             assert path.read_bytes() == body
 
 
@@ -172,7 +172,8 @@ def test_a_new_content_is_a_new_version(place: tuple[Any, str]) -> None:
     there.put("voice", "a.m4a", b"noise")
     after = only(source)
     assert (before.version, before.size_bytes) != (after.version, after.size_bytes)
-    with pytest.raises(SourceUnavailable, match="has changed since it was listed"):
+    # Google's emulator reads whatever is there by now; then its checksum tells
+    with pytest.raises(SourceUnavailable, match=r"has changed since it was listed|is not what the bucket holds"):
         hash_object(before)
     assert hash_object(after) == sha256(b"noise")
 
@@ -186,7 +187,7 @@ def test_empty_objects_hidden_ones_and_folders(place: tuple[Any, str]) -> None:
         there.put("voice", "me/folder/", b"")
     assert keys(source) == ["me/empty.m4a"]
     assert hash_object(only(source)) == sha256(b"")
-    with local_copy(f"{source}/me/empty.m4a") as path:
+    with local_copy(only(source)) as path:
         assert path.read_bytes() == b""
 
 
@@ -200,7 +201,7 @@ def test_objects_that_vanish_are_unavailable(place: tuple[Any, str], tmp_path: P
     for found in (sound, empty):
         with pytest.raises(SourceUnavailable):
             hash_object(found)
-        with pytest.raises(SourceUnavailable), local_copy(found.uri, folder=tmp_path):
+        with pytest.raises(SourceUnavailable), local_copy(found, folder=tmp_path):
             pass
         assert find_object(found.uri) is None
     assert not list(tmp_path.glob("diarynotes-*"))
@@ -317,7 +318,7 @@ def test_no_download_is_ever_short_or_spoilt(cloud: Any, monkeypatch: pytest.Mon
             proxy.fault = fault
             with pytest.raises(SourceUnavailable):
                 hash_object(found)
-            with pytest.raises(SourceUnavailable), local_copy(found.uri, folder=tmp_path):
+            with pytest.raises(SourceUnavailable), local_copy(found, folder=tmp_path):
                 pass
             assert list(tmp_path.iterdir()) == []
         proxy.fault = ""

@@ -28,12 +28,13 @@ def peak():
 
 uri, small, options, folder = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), Path(sys.argv[4])
 connect(uri.partition(":")[0], options)
-with local_copy(small, folder=folder) as path:  # so that its libraries are loaded before anything is measured
-    hash_object(find_object(small))
+small = find_object(small)
+with local_copy(small, folder=folder):  # so that its libraries are loaded before anything is measured
+    hash_object(small)
 before = peak()
 sha256 = hash_object(find_object(uri))
 hashed = peak() - before
-with local_copy(uri, folder=folder) as path:
+with local_copy(find_object(uri), folder=folder) as path:
     size = path.stat().st_size
 print(json.dumps({"sha256": sha256, "size": size, "hashing": hashed, "copying": peak() - before}))
 """

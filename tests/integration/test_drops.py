@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from diarynotes.buckets import find_object, list_objects
 from diarynotes.errors import SourceUnavailable, StorageFailed
+from diarynotes.models import BucketObject
 from diarynotes.observe import Event, listening
 from diarynotes.settings import load_settings
 from diarynotes.store import Drop
@@ -309,16 +311,26 @@ def test_what_has_gone_is_told_of_and_taken_out(
     shop: Workshop, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     told = fill(tmp_path / "in", 2)
-    shop.store.drops.put([*told, Drop("me", str(tmp_path / "in"), "1"), Drop("me", str(tmp_path / "nowhere/x.m4a"))])
+    shop.store.drops.put([*told, Drop("me", str(tmp_path / "in"), "1")])
     Path(told[0].uri).unlink()
     assert len(register_drops(shop)) == 1
     assert shop.store.drops.count() == {}
-    assert sum("no longer there" in record.message for record in caplog.records) == 3
+    assert sum("no longer there" in record.message for record in caplog.records) == 2
+
+
+def test_what_lies_on_a_share_that_is_not_mounted_stays(shop: Workshop, tmp_path: Path) -> None:
+    shop.store.drops.put(fill(tmp_path / "share", 2))
+    (tmp_path / "share").rename(tmp_path / "elsewhere")
+    assert register_drops(shop) == ()
+    assert shop.store.drops.count() == {"waiting": 2}
+    (tmp_path / "elsewhere").rename(tmp_path / "share")
+    shop.store.drops.retry()
+    assert len(register_drops(shop)) == 2
 
 
 def test_many_that_have_gone_do_not_hide_one_that_is_there(shop: Workshop, tmp_path: Path) -> None:
     (told,) = fill(tmp_path / "in", 1)
-    shop.store.drops.put(drops(0) + [Drop("me", str(tmp_path / f"gone/{number}")) for number in range(20)])
+    shop.store.drops.put([Drop("me", str(tmp_path / f"in/{number}")) for number in range(20)])
     shop.store.drops.put([told])
     assert len(register_drops(shop, limit=5)) == 1
     assert register_drops(shop, limit=5) == ()
@@ -345,6 +357,33 @@ def test_what_cannot_be_read_is_tried_again_and_hurts_no_other(
     assert register_drops(shop) == ()
     shop.store.drops.retry()
     assert len(register_drops(shop)) == 1
+
+
+@pytest.mark.parametrize("spell", [Path.as_uri, lambda path: f"{path.parent}//{path.name}"], ids=["uri", "slashes"])
+def test_what_cannot_be_read_stays_however_it_is_spelled(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spell: Callable[[Path], str]
+) -> None:
+    def refuse(obj: BucketObject, **_options: object) -> str:
+        raise SourceUnavailable(obj.uri, "cannot be read (Input/output error)")
+
+    (told,) = fill(tmp_path / "in", 1)
+    shop.store.drops.put([Drop("me", spell(Path(told.uri)))])
+    with monkeypatch.context() as patched:
+        patched.setattr(stages, "hash_object", refuse)
+        assert register_drops(shop) == ()
+    assert shop.store.drops.count() == {"waiting": 1}
+    shop.store.drops.retry()
+    assert len(register_drops(shop)) == 1
+
+
+def test_an_object_that_is_told_of_in_several_ways_is_read_once(
+    shop: Workshop, tmp_path: Path, hashed: list[str]
+) -> None:
+    (told,) = fill(tmp_path / "in", 1)
+    shop.store.drops.put([told, Drop("me", Path(told.uri).as_uri())])
+    assert len(register_drops(shop)) == 1
+    assert hashed == [told.uri]
+    assert shop.store.drops.count() == {}
 
 
 def test_a_new_content_under_the_same_name_is_another_recording(shop: Workshop, tmp_path: Path) -> None:
@@ -377,6 +416,27 @@ def test_who_wants_out_gives_the_rest_back(shop: Workshop, tmp_path: Path) -> No
     assert register_drops(shop) == ()
     shop.stopping.clear()
     assert len(register_drops(shop)) == 5
+
+
+def test_what_is_left_of_several_owners_is_given_back_and_nothing_else(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks are made by owner, so not in the order in which the drops were claimed."""
+    for drop, owner in zip(fill(tmp_path / "in", 4), ("zoe", "anna") * 2, strict=True):
+        shop.store.drops.put([Drop(owner, drop.uri)])
+    register = draining.register_objects
+
+    def fail_for_zoe(*arguments: Any, owner: str, **more: Any) -> stages.Registration:
+        if owner == "zoe":
+            raise StorageFailed("postgresql://…", "no connection")
+        return register(*arguments, owner=owner, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(draining, "register_objects", fail_for_zoe)
+        with pytest.raises(StorageFailed):
+            register_drops(shop)
+    assert [drop.owner for drop in shop.store.drops.claim()] == ["zoe", "zoe"]
+    assert shop.store.drops.count() == {"due": 2}
 
 
 def test_drains_and_a_sweep_at_once_register_each_object_once(

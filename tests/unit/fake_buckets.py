@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 from fsspec.asyn import get_loop
 
-from diarynotes.buckets.backend import Checksum, Facts, Page, Trouble
+from diarynotes.buckets.backend import Facts, Page, Trouble
+from diarynotes.models import Checksum
 
 
-class Gone(Exception):
-    pass
+class Refused(Exception):
+    """Named for its trouble."""
 
 
 class InMemory:
@@ -37,7 +38,7 @@ class InMemory:
         if self.troubles:
             raise self.troubles.pop()
         if bucket != "notes":
-            raise Gone("no_bucket")
+            raise Refused("no_bucket")
 
     async def list_page(self, bucket: str, prefix: str, *, after: str, token: str, level: bool) -> Page:
         self._ask(bucket)
@@ -58,9 +59,14 @@ class InMemory:
 
     async def read(self, bucket: str, facts: Facts, start: int, stop: int) -> bytes:
         self._ask(bucket)
+        if facts.key not in self.objects:
+            raise Refused("gone")
+        if self.facts(facts.key).version != facts.version:
+            raise Refused("changed")
         return self.objects[facts.key][start : stop - self.short]
 
     def name_trouble(self, error: Exception) -> Trouble:
-        return (
-            "no_bucket" if isinstance(error, Gone) else "passing" if isinstance(error, InterruptedError) else "unknown"
-        )
+        if isinstance(error, Refused):
+            named: Trouble = error.args[0]
+            return named
+        return "passing" if isinstance(error, InterruptedError) else "unknown"

@@ -5,8 +5,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 
@@ -20,6 +22,7 @@ from diarynotes.buckets import (
     local_copy,
     owner_of,
     remote,
+    sweep_copies,
 )
 from diarynotes.buckets.hashing import ReadStretch
 from diarynotes.errors import BadSettings, NotInstalled, SourceUnavailable, StorageFailed
@@ -69,7 +72,7 @@ def test_awkward_names_can_be_listed_hashed_and_opened(tmp_path: Path, name: str
     found = only(tmp_path)
     assert found.uri == str(tmp_path / name)
     assert hash_object(found) == hashlib.sha256(b"sound").hexdigest()
-    with local_copy(found.uri) as path:
+    with local_copy(found) as path:
         assert path.read_bytes() == b"sound"
     assert only((tmp_path / name).as_uri()) == found
 
@@ -223,8 +226,20 @@ def test_objects_that_vanish_or_change_are_unavailable(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(SourceUnavailable, match="No such file"):
         hash_object(found)
-    with pytest.raises(SourceUnavailable), local_copy(found.uri):
+    with pytest.raises(SourceUnavailable), local_copy(found):
         pass
+
+
+def test_a_file_is_gone_only_from_a_folder_that_is_there(tmp_path: Path) -> None:
+    share = tmp_path / "share"
+    (share / "anna").mkdir(parents=True)
+    (tmp_path / "linked.wav").symlink_to(share / "anna/a.wav")
+    assert find_object(str(share / "anna/a.wav")) is None
+    assert find_object("nul\0byte") is None
+    share.rename(tmp_path / "not mounted")
+    for place in (share / "anna/a.wav", share / "a.wav", tmp_path / "linked.wav"):
+        with pytest.raises(SourceUnavailable, match="may not be mounted"):
+            find_object(str(place))
 
 
 def test_an_object_that_grows_while_it_is_read_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,10 +290,27 @@ def test_a_remote_bucket_is_listed_and_hashed_like_a_folder(cloud: InMemory) -> 
 
 
 def test_a_remote_object_is_downloaded_and_the_copy_removed(cloud: InMemory, tmp_path: Path) -> None:
-    with local_copy("s3://notes/me/a b.wav", folder=tmp_path) as path:
+    with local_copy(only("s3://notes"), folder=tmp_path / "spool") as path:
         assert path.read_bytes() == b"sound"
         assert path.suffix == ".wav"
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_copies_that_nobody_waits_for_are_swept(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    here = gethostname()
+    folders = {name: tmp_path / f"diarynotes-{os.getpid()}@{here}-{name}" for name in ("fresh", "old")}
+    folders["orphan"] = tmp_path / f"diarynotes-{dead.pid}@{here}-orphan"
+    folders["elsewhere"] = tmp_path / f"diarynotes-{dead.pid}@another-machine-elsewhere"
+    folders["other"] = tmp_path / "notes"
+    for path in folders.values():
+        path.mkdir()
+        (path / "object.wav").touch()
+    os.utime(folders["old"], (0, 0))
+    assert sweep_copies(tmp_path) == 2
+    assert {name for name, path in folders.items() if path.exists()} == {"fresh", "elsewhere", "other"}
+    assert sweep_copies(tmp_path / "nowhere") == 0
 
 
 def test_remote_objects_that_change_or_vanish_are_unavailable(cloud: InMemory) -> None:
@@ -289,28 +321,29 @@ def test_remote_objects_that_change_or_vanish_are_unavailable(cloud: InMemory) -
     del cloud.objects["me/a b.wav"]
     with pytest.raises(SourceUnavailable, match="no longer there"):
         hash_object(found)
-    with pytest.raises(SourceUnavailable, match="no longer there"), local_copy(found.uri):
+    with pytest.raises(SourceUnavailable, match="no longer there"), local_copy(found):
         pass
     assert find_object(found.uri) is None
 
 
 @pytest.mark.parametrize("fault", ["short", "lies"])
 def test_no_download_is_short_or_another_silently(cloud: InMemory, tmp_path: Path, fault: str) -> None:
-    found = only("s3://notes")
     cloud.short, cloud.lies = int(fault == "short"), fault == "lies"
+    found = only("s3://notes")
     with pytest.raises(SourceUnavailable, match=r"bytes came|not what the bucket holds"):
         hash_object(found)
-    with pytest.raises(SourceUnavailable), local_copy(found.uri, folder=tmp_path):
+    with pytest.raises(SourceUnavailable), local_copy(found, folder=tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_download_that_the_disk_takes_in_part_only_is_none(cloud: InMemory, tmp_path: Path) -> None:
-    cloud.objects["me/a.wav"] = bytes(5_000)
+    cloud.objects = {"me/a.wav": bytes(5_000)}
+    found = only("s3://notes")
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, usual[1]))  # as on a full disk, what fits is written
     try:
-        with pytest.raises(StorageFailed), local_copy("s3://notes/me/a.wav", folder=tmp_path):
+        with pytest.raises(StorageFailed), local_copy(found, folder=tmp_path):
             pass
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
@@ -322,7 +355,22 @@ def test_an_oversized_remote_object_costs_two_reads(cloud: InMemory) -> None:
     found = only("s3://notes")
     cloud.asked = 0
     assert hash_object(found, limit_bytes=1) != hash_object(found)
-    assert cloud.asked == (1 + 2) + (1 + 3)
+    assert cloud.asked == 2 + 3
+
+
+def test_what_is_known_of_a_remote_object_is_not_asked_again(cloud: InMemory, tmp_path: Path) -> None:
+    found = only("s3://notes")
+    cloud.asked = 0
+    hash_object(found)
+    with local_copy(found, folder=tmp_path):
+        assert cloud.asked == 2
+    unchecked = replace(found, checksum=None)
+    cloud.asked = 0
+    hash_object(unchecked)
+    assert cloud.asked == 1 + 1
+    cloud.objects["me/a b.wav"] = b"other"
+    with pytest.raises(SourceUnavailable, match="since it was listed"):
+        hash_object(unchecked)
 
 
 def test_a_passing_trouble_is_asked_about_again_and_no_other(cloud: InMemory) -> None:
@@ -388,6 +436,8 @@ def test_nobody_connects_to_an_unknown_kind_of_bucket() -> None:
         ("s3://notes/a.m4a", "s3://notes", "me"),
         ("s3://notes/inbox/a.m4a", "s3://notes/in", "me"),
         ("s3://notes//a.m4a", "s3://notes", "me"),
+        ("s3://notes//anna/a.m4a", "s3://notes", "anna"),
+        ("s3://notes/anna//a.m4a", "s3://notes", "anna"),
         ("/bucket/anna/a.m4a", "/bucket", "anna"),
         ("/bucket/anna/a.m4a", "file:///bucket/", "anna"),
         ("/bucket/a.m4a", "/bucket", "me"),

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diarynotes.buckets import owner_of, owner_of_key
 from diarynotes.receive import azure, gcs, s3
 from diarynotes.receive.messages import Message, Places, Receipt, Refused, parse
-from diarynotes.receive.names import is_dropped, owner_of
+from diarynotes.receive.names import is_dropped
 from diarynotes.receive.proof import sign
 from diarynotes.receive.signed import Signed
 from diarynotes.store.facts import Drop
@@ -137,7 +138,12 @@ def test_every_key_comes_through_a_queue_as_it_was(name: str) -> None:
 
 def test_what_lies_in_no_folder_belongs_to_the_default_owner() -> None:
     assert read_push(pubsub(objectId="a.m4a")) == (Drop("me", "gs://voice/a.m4a", "17"),)
-    assert owner_of("/a.m4a", "me") == "me"
+    assert read_push(pubsub(objectId="/a.m4a")) == (Drop("me", "gs://voice//a.m4a", "17"),)
+
+
+def test_who_hears_of_an_object_and_who_lists_it_agree_on_its_owner() -> None:
+    (drop,) = read_push(pubsub(objectId="/anna/a.m4a"))
+    assert drop.owner == owner_of(drop.uri, "gs://voice", "me") == "anna"
 
 
 @pytest.mark.parametrize("kind", ["OBJECT_DELETE", "OBJECT_ARCHIVE", "OBJECT_METADATA_UPDATE"])
@@ -313,4 +319,4 @@ def test_a_signature_is_of_this_message_this_secret_and_this_time() -> None:
 @given(st.text(max_size=80))
 def test_names_are_judged_without_a_stumble(key: str) -> None:
     assert is_dropped(key) in (True, False)
-    assert owner_of(key, "me")
+    assert owner_of_key(key, "me")

@@ -6,23 +6,23 @@ cloud's own tools look for them.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
 
 import diarynotes.buckets.local as local
 import diarynotes.buckets.remote as remote
 from diarynotes.buckets.backend import Patience as Patience
-from diarynotes.buckets.hashing import blocks, hash_blocks, sketch
+from diarynotes.buckets.copies import local_copy as local_copy
+from diarynotes.buckets.copies import sweep_copies as sweep_copies
+from diarynotes.buckets.hashing import hash_blocks, sketch
 from diarynotes.buckets.listing import Batch as Batch
 from diarynotes.buckets.listing import Watermark as Watermark
 from diarynotes.buckets.listing import list_new as list_new
 from diarynotes.buckets.places import OnProblem, raise_problem, why
 from diarynotes.buckets.places import is_remote as _is_remote
 from diarynotes.buckets.places import owner_of as owner_of
+from diarynotes.buckets.places import owner_of_key as owner_of_key
 from diarynotes.buckets.remote import connect as connect
-from diarynotes.errors import SourceUnavailable, StorageFailed
+from diarynotes.errors import SourceUnavailable
 from diarynotes.models import BucketObject
 
 
@@ -66,45 +66,3 @@ def hash_object(obj: BucketObject, *, limit_bytes: int | None = None) -> str:
             return hash_blocks(stretch, obj.size_bytes)
     except OSError as error:
         raise SourceUnavailable(obj.uri, f"cannot be read ({why(error)})") from error
-
-
-@contextmanager
-def local_copy(uri: str, *, folder: Path | None = None) -> Iterator[Path]:
-    """A local file with the object's bytes: the file itself for local ones, else a download that is deleted afterwards.
-
-    The download lies in `folder` (default: the system's temporary folder) and keeps the object's suffix. It is whole,
-    or there is none: what comes is counted and held against the checksum that the bucket gives.
-
-    Raises: SourceUnavailable where the object is gone or cannot be fetched; StorageFailed where the disk does not take
-    it; NotInstalled.
-    """
-    if not _is_remote(uri):
-        yield local.check_file(uri)
-        return
-    with _scratch(folder) as scratch:
-        target = scratch / f"object{PurePosixPath(uri).suffix}"
-        found = remote.find(uri)
-        if found is None:
-            raise SourceUnavailable(uri, "is no longer there")
-        _download(found, target)
-        yield target
-
-
-def _download(obj: BucketObject, target: Path) -> None:
-    with remote.opened(obj) as stretch:
-        try:
-            with target.open("wb") as file:
-                for block in blocks(stretch, obj.size_bytes):
-                    file.write(block)
-        except OSError as error:
-            raise StorageFailed(str(target.parent), why(error)) from error
-
-
-@contextmanager
-def _scratch(folder: Path | None) -> Iterator[Path]:
-    try:
-        scratch = tempfile.TemporaryDirectory(prefix="diarynotes-", dir=folder)
-    except OSError as error:
-        raise StorageFailed(str(folder or tempfile.gettempdir()), why(error)) from error
-    with scratch as name:
-        yield Path(name)

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from diarynotes.buckets.backend import PAGE_OBJECTS, Checksum, Facts, Page, Patience, Trouble, read_status
+from diarynotes.buckets.backend import PAGE_OBJECTS, Facts, Page, Patience, Trouble, read_status
+from diarynotes.models import Checksum
 
 _CODES: dict[str, Trouble] = {
     "BlobNotFound": "gone",

@@ -6,12 +6,12 @@ A backend asks once and raises whatever its SDK raises; `calls` knows about seco
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeAlias
+
+from diarynotes.models import Checksum
 
 PAGE_OBJECTS = 1_000
 """How many objects a page of a listing holds at most: what Amazon, Google and S3-compatible servers give at once."""
@@ -27,43 +27,6 @@ class Patience:
     connect_s: float = 10.0
     read_s: float = 60.0
     answer_s: float = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class Checksum:
-    """What a bucket says of all bytes of an object."""
-
-    kind: Literal["md5", "sha256", "crc32", "crc32c"]
-    value: bytes
-
-    def begin(self) -> Digest:
-        """Counts bytes in the same way."""
-        if self.kind == "crc32":
-            return _Crc32()
-        if self.kind == "crc32c":
-            import google_crc32c  # comes with the file system for Google's buckets, the only ones that use it
-
-            made: Digest = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
-            return made
-        return hashlib.new(self.kind, usedforsecurity=False)
-
-
-class Digest(Protocol):
-    """What hashlib's objects do."""
-
-    def update(self, data: bytes, /) -> Any: ...
-    def digest(self) -> bytes: ...
-
-
-class _Crc32:
-    def __init__(self) -> None:
-        self._value = 0
-
-    def update(self, data: bytes, /) -> None:
-        self._value = zlib.crc32(data, self._value)
-
-    def digest(self) -> bytes:
-        return self._value.to_bytes(4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from diarynotes.buckets.backend import PAGE_OBJECTS, Checksum, Facts, Page, Patience, Trouble, read_status
+from diarynotes.buckets.backend import PAGE_OBJECTS, Facts, Page, Patience, Trouble, read_status
+from diarynotes.models import Checksum
 
 _FIELDS = "name,size,generation,updated,md5Hash,crc32c,etag"
 

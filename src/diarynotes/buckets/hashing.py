@@ -1,10 +1,11 @@
-"""SHA-256 over an object's bytes, given a way to read any stretch of them."""
+"""SHA-256 over an object's bytes, given a way to read any stretch of them, and the checksums that buckets give."""
 
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 BLOCK_BYTES = 4 << 20
 """How much of an object is in memory at a time."""
@@ -35,3 +36,33 @@ def sketch(read: ReadStretch, size_bytes: int) -> str:
     digest.update(read(0, min(_END_BYTES, size_bytes)))
     digest.update(read(max(0, size_bytes - _END_BYTES), size_bytes))
     return digest.hexdigest()
+
+
+class Digest(Protocol):
+    """What hashlib's objects do."""
+
+    def update(self, data: bytes, /) -> Any: ...
+    def digest(self) -> bytes: ...
+
+
+def begin_digest(kind: str) -> Digest:
+    """Counts bytes as a checksum of this kind does."""
+    if kind == "crc32":
+        return _Crc32()
+    if kind == "crc32c":
+        import google_crc32c  # comes with the file system for Google's buckets, the only ones that use it
+
+        made: Digest = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
+        return made
+    return hashlib.new(kind, usedforsecurity=False)
+
+
+class _Crc32:
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, data: bytes, /) -> None:
+        self._value = zlib.crc32(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(4)

@@ -35,22 +35,33 @@ def list_all(source: str, report: OnProblem) -> Iterator[BucketObject]:
 
 
 def find(uri: str) -> BucketObject | None:
-    """See `buckets.find_object`."""
+    """See `buckets.find_object`.
+
+    A file is gone where its folder is there without it. A folder that is missing, or a link that leads nowhere, may
+    be a disk or a share that is not mounted just now.
+    """
     path = local_path(uri)
     try:
         status = path.stat()
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except ValueError:  # a name with a NUL byte is nobody's
         return None
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if path.parent.is_dir() and not path.is_symlink():
+            return None
+        raise SourceUnavailable(uri, "its folder is not there; a disk or a share may not be mounted") from error
     except OSError as error:
         raise SourceUnavailable(uri, f"cannot be read ({why(error)})") from error
     return _as_object(str(path), status) if stat.S_ISREG(status.st_mode) else None
 
 
-def check_file(uri: str) -> Path:
-    """The path of a file that is there. Raises: SourceUnavailable where it is not."""
-    path = local_path(uri)
-    if not path.is_file():
-        raise SourceUnavailable(uri, "is no longer there")
+def check_file(obj: BucketObject) -> Path:
+    """The path of a file that is still the one that was listed. Raises: SourceUnavailable where it is not."""
+    path = local_path(obj.uri)
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise SourceUnavailable(obj.uri, f"cannot be read ({why(error)})") from error
+    _expect_same(obj, status, "has changed since it was listed")
     return path
 
 

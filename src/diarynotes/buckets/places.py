@@ -39,15 +39,23 @@ def split_uri(uri: str) -> tuple[str, str, str]:
 
 
 def owner_of(uri: str, source: str, default: str = "") -> str:
-    """Whose an object is: the first folder of its name below `source`, which is a whole bucket of `<owner>/…`.
+    """Whose an object is: as `owner_of_key` of its name below `source`, which is a whole bucket of `<owner>/…`.
 
-    `default` for what lies beside those folders, for what is not below the source, and where the name is no text.
+    `default` for what is not below the source, too.
     """
     if not is_remote(source) and not is_remote(uri):
         source, uri = str(local_path(source)), str(local_path(uri))
     top = source.rstrip("/") + "/"
-    folder, slash, _ = uri.removeprefix(top).partition("/") if uri.startswith(top) else ("", "", "")
-    return folder if slash and folder and _is_text(folder) else default
+    return owner_of_key(uri.removeprefix(top), default) if uri.startswith(top) else default
+
+
+def owner_of_key(key: str, default: str = "") -> str:
+    """Whose an object of this name in its bucket is: the first folder of the name, whatever slashes come before it.
+
+    `default` for what lies beside those folders, and where the folder's name is no text.
+    """
+    folder, slash, _ = key.lstrip("/").partition("/")
+    return folder if slash and _is_text(folder) else default
 
 
 def is_hidden(key: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from diarynotes.buckets.backend import Backend, Facts, Page, Patience
 from diarynotes.buckets.calls import NO_BUCKET, ask
-from diarynotes.buckets.hashing import ReadStretch
+from diarynotes.buckets.hashing import ReadStretch, begin_digest
 from diarynotes.buckets.places import EXTRAS, OnProblem, is_hidden, split_uri
 from diarynotes.errors import BadSettings, NotInstalled, SourceUnavailable
 from diarynotes.models import BucketObject
@@ -102,7 +102,7 @@ class Bucket:
         return f"{self.scheme}://{self.name}/{key}"
 
     def as_object(self, facts: Facts) -> BucketObject:
-        return BucketObject(self.uri(facts.key), facts.size_bytes, facts.version, facts.modified_at)
+        return BucketObject(self.uri(facts.key), facts.size_bytes, facts.version, facts.modified_at, facts.checksum)
 
 
 def list_all(source: str, report: OnProblem) -> Iterator[BucketObject]:
@@ -159,14 +159,24 @@ def opened(obj: BucketObject) -> Iterator[ReadStretch]:
     Raises at the end where all of it was read and is not what the bucket holds by its checksum.
     """
     bucket = Bucket(obj.uri)
+    reading = _Reading(bucket, _describe(bucket, obj))
+    yield reading.read
+    reading.check()
+
+
+def _describe(bucket: Bucket, obj: BucketObject) -> Facts:
+    """What the bucket says of the object, which is not asked for what is known already.
+
+    Each stretch is only read of the version that was listed; of an object without bytes there is none.
+    """
+    if obj.checksum and obj.size_bytes:
+        return Facts(bucket.key, obj.size_bytes, obj.version, obj.modified_at, obj.checksum)
     facts = bucket.head(bucket.key)
     if facts is None:
         raise SourceUnavailable(obj.uri, "is no longer there")
     if (facts.version, facts.size_bytes) != (obj.version, obj.size_bytes):
         raise SourceUnavailable(obj.uri, "has changed since it was listed")
-    reading = _Reading(bucket, facts)
-    yield reading.read
-    reading.check()
+    return facts
 
 
 class _Reading:
@@ -175,7 +185,7 @@ class _Reading:
     def __init__(self, bucket: Bucket, facts: Facts) -> None:
         self._bucket = bucket
         self._facts = facts
-        self._digest = facts.checksum.begin() if facts.checksum else None
+        self._digest = begin_digest(facts.checksum.kind) if facts.checksum else None
         self._counted = 0
 
     def read(self, start: int, stop: int) -> bytes:

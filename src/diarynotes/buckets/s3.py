@@ -8,7 +8,8 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from diarynotes.buckets.backend import PAGE_OBJECTS, Checksum, Facts, Page, Patience, Trouble
+from diarynotes.buckets.backend import PAGE_OBJECTS, Facts, Page, Patience, Trouble
+from diarynotes.models import Checksum
 
 _CHECKSUMS: tuple[tuple[Literal["sha256", "crc32"], str], ...] = (
     ("sha256", "ChecksumSHA256"),

@@ -18,7 +18,7 @@ from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias
 
-from diarynotes.buckets import local_copy
+from diarynotes.buckets import find_object, local_copy
 from diarynotes.errors import BadSettings, SourceUnavailable, StorageFailed
 
 MANIFEST = ".diarynotes.json"
@@ -288,7 +288,10 @@ def _hash_file(path: Path) -> str | None:
 
 def _copy(sound: Sound, target: Path) -> None:
     """Raises: SourceUnavailable where the recording is gone, or another one is in its place by now."""
-    with local_copy(sound.uri) as source:
+    found = find_object(sound.uri)
+    if found is None:
+        raise SourceUnavailable(sound.uri, "is no longer there")
+    with local_copy(found) as source:
         shutil.copyfile(source, target)
     if _hash_file(target) != sound.sha256:
         raise SourceUnavailable(sound.uri, "is another recording by now")

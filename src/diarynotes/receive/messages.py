@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from diarynotes.buckets import owner_of_key
 from diarynotes.errors import DiarynotesError
-from diarynotes.receive.names import is_dropped, owner_of
+from diarynotes.receive.names import is_dropped
 from diarynotes.store.facts import Drop
 
 JSON = frozenset({"application/json"})
@@ -128,7 +129,7 @@ class Places:
             raise Refused("the message is about a bucket that is not among receive_buckets", 403)
         if not is_dropped(key):
             return None
-        return make_drop(owner or owner_of(key, self.default_owner), f"{bucket}/{key}", version)
+        return make_drop(owner or owner_of_key(key, self.default_owner), f"{bucket}/{key}", version)
 
 
 def make_drop(owner: str, uri: str, version: str) -> Drop:

@@ -1,4 +1,4 @@
-"""Which objects count as dropped, by their names, and whose they are. Knows no bucket and reads nothing."""
+"""Which objects count as dropped, by their names. Knows no bucket and reads nothing."""
 
 from __future__ import annotations
 
@@ -19,9 +19,3 @@ def is_dropped(key: str) -> bool:
     name = parts[-1].lower()
     hidden = any(part.startswith(".") and part != ".." for part in parts)
     return not (hidden or name.endswith((*_UNFINISHED, "~")) or name.startswith("~$"))
-
-
-def owner_of(key: str, default: str) -> str:
-    """Whose an object is: the first folder of its name; `default`, where it lies in none."""
-    first, slash, _ = key.lstrip("/").partition("/")
-    return first if slash and first else default

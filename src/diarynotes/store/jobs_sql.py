@@ -143,14 +143,29 @@ update jobs set worker = null, lease_until = null, updated_at = now()
 {HELD} returning {JOB}
 """)
 
-RETRY = text(f"""
-update jobs
+_AFRESH = """
 set state = case when state = 'quarantined' then 'received' else coalesce(resume_state, 'received') end,
     failures = 0, crashes = 0, resume_state = null, next_attempt_at = null, error_code = null, error_message = null,
     updated_at = now()
+"""
+
+RETRY = text(f"""
+update jobs {_AFRESH}
 where state = any(cast(:states as text[]))
   and (cast(:ids as text[]) is null or recording_id = any(cast(:ids as text[])))
 returning {JOB}
+""")
+
+# Held in order, so that two registrations never wait for each other.
+WAKE = text(f"""
+with asleep as (
+    select recording_id from jobs
+    where recording_id = any(cast(:ids as text[])) and state in ('waiting', 'dead') and error_code = :code
+    order by recording_id
+    for update
+)
+update jobs {_AFRESH}
+from asleep where jobs.recording_id = asleep.recording_id
 """)
 
 # What a person does goes before what is being done: the attempt is counted up, so that whoever holds the job writes

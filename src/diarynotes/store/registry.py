@@ -12,9 +12,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from diarynotes.errors import SourceUnavailable
 from diarynotes.models import Recording, RecordingId
 from diarynotes.store.database import begin
 from diarynotes.store.facts import KnownSource, Registered, SourceFacts
+from diarynotes.store.jobs_sql import WAKE
 from diarynotes.store.results import put_recording, read_recordings
 from diarynotes.store.tables import JobRow, RecordingRow, SourceRow
 
@@ -29,7 +31,8 @@ _RECORDING = [field.name for field in fields(Recording)]
 def register(engine: Engine, found: Sequence[tuple[Recording, SourceFacts]]) -> list[Registered]:
     """Store recordings with their sources, and a job for each new one; answers in the order of `found`.
 
-    The same bytes of the same owner are one recording, whoever registers them first, even in the same moment.
+    The same bytes of the same owner are one recording, whoever registers them first, even in the same moment. One that
+    waits or is dead because nobody could read it is taken up again.
     """
     if not found:
         return []
@@ -37,6 +40,8 @@ def register(engine: Engine, found: Sequence[tuple[Recording, SourceFacts]]) -> 
     with begin(engine) as connection:
         new = _put_recordings(connection, [by_id[key] for key in sorted(by_id)])
         _put_sources(connection, {(recording.owner, facts.uri): (recording, facts) for recording, facts in found})
+        # what could not be read when its turn came was read just now, here or in another place
+        connection.execute(WAKE, {"ids": list(by_id.keys() - new), "code": SourceUnavailable.code})
         stored = read_recordings(connection, list(by_id))
     answers = []
     for recording, _ in found:
@@ -59,11 +64,21 @@ def known_sources(engine: Engine, uris: Sequence[str], *, owner: str) -> dict[st
     return {row.uri: KnownSource(row.size_bytes, row.etag, row.recording_id) for row in rows}
 
 
-def find_sources(engine: Engine, recording_id: RecordingId) -> tuple[str, ...]:
-    """Every place at which a recording was found."""
+def places(engine: Engine, ids: Sequence[RecordingId]) -> dict[RecordingId, list[SourceFacts]]:
+    """Where each of these recordings was seen, the latest first."""
+    newest_first = (_sources.c.last_seen_at.desc(), _sources.c.uri)
+    mine = select(_sources).where(_sources.c.recording_id == func.any(list(ids))).order_by(*newest_first)
+    found: dict[RecordingId, list[SourceFacts]] = {}
     with begin(engine) as connection:
-        found = select(_sources.c.uri).where(_sources.c.recording_id == recording_id).order_by(_sources.c.uri)
-        return tuple(connection.scalars(found))
+        for row in connection.execute(mine):
+            found.setdefault(row.recording_id, []).append(SourceFacts(row.uri, row.size_bytes, row.etag))
+    return found
+
+
+def call_by(engine: Engine, recording_id: RecordingId, uri: str) -> None:
+    """The recording lies in another place than before, by which it is called from now on."""
+    with begin(engine) as connection:
+        connection.execute(update(_recordings).where(_recordings.c.id == recording_id).values(uri=uri))
 
 
 def forbid_cloud(engine: Engine, ids: Sequence[RecordingId]) -> None:

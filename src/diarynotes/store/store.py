@@ -127,9 +127,9 @@ class Store:
         """What is known of those of `uris` that `owner` has had registered."""
         return registry.known_sources(self.engine, uris, owner=owner)
 
-    def sources(self, recording_id: RecordingId) -> tuple[str, ...]:
-        """Every place at which a recording was found; its bytes may lie in several."""
-        return registry.find_sources(self.engine, recording_id)
+    def call_by(self, recording_id: RecordingId, uri: str) -> None:
+        """The recording lies in another place than before, by which it is called from now on."""
+        registry.call_by(self.engine, recording_id, uri)
 
     def landings(self, jobs: Sequence[Job]) -> list[Landing]:
         """What Postgres holds of claimed `jobs`, ready for `warehouse.land`."""
@@ -173,6 +173,10 @@ class Store:
     def recordings(self, ids: Sequence[RecordingId]) -> dict[RecordingId, Recording]:
         """Recordings by id; those that are not known are left out."""
         return reading.find_recordings(self.engine, ids)
+
+    def places(self, ids: Sequence[RecordingId]) -> dict[RecordingId, list[SourceFacts]]:
+        """Where each of these recordings was seen, the latest first."""
+        return registry.places(self.engine, ids)
 
     def transcripts(self, ids: Sequence[RecordingId]) -> dict[RecordingId, Transcript]:
         """What was heard last in each of these recordings; those that nobody has heard yet are left out."""

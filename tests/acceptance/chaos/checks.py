@@ -16,6 +16,7 @@ import psutil
 from sqlalchemy import text
 
 from diarynotes.audio import sweep_spool
+from diarynotes.buckets import sweep_copies
 from diarynotes.store.land import TABLES
 from diarynotes.store.repair import rebuild
 from diarynotes.store.store import Store
@@ -143,6 +144,7 @@ def check_home(store: Store) -> Iterator[str]:
         with suppress(psutil.Error):
             yield f"process {process.pid} ({process.name()}) is left over"
     sweep_spool(home / "spool")
+    sweep_copies(home / "spool")
     for path in home.glob(f".{store.snapshot_path.name}-*"):
         os.utime(path, (0, 0))  # a builder on another machine might still be at it; after an hour none is
     store.snapshot_path.unlink()

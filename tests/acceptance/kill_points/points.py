@@ -72,7 +72,7 @@ class Points:
         self._wrap(deltalake.table.TableOptimizer, "compact", "Delta compaction")
         for name in ("rename", "replace"):
             self._wrap(os, name, "rename")
-        for module, name in ((stages, "hash_object"), (sandboxed, "list_objects"), (sandboxed, "local_copy")):
+        for module, name in ((stages, "hash_object"), (sandboxed, "find_object"), (sandboxed, "local_copy")):
             self._wrap(module, name, "read of the bucket")
         self._wrap(observe, "_tell", "event")
 
