@@ -291,7 +291,7 @@ def test_a_killed_run_is_crashed_and_what_it_was_at_is_taken_up_without_another_
     up.wait_for("landed", file=note.name)
 
 
-@pytest.mark.parametrize("part", ["watcher", "worker", "server"])
+@pytest.mark.parametrize("part", ["watcher", "worker", "server", "database"])
 def test_a_part_that_dies_is_started_again(up: Up, notes: Any, part: str) -> None:
     before = [process.pid for process in residents(up)]
     os.kill(up.pids[part], signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -9,7 +10,9 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,10 +20,12 @@ import yaml
 from click.testing import CliRunner
 
 from diarynotes.cli import main
+from diarynotes.cli.up import _describe
 from diarynotes.errors import BadSettings
 from diarynotes.settings import Settings
-from diarynotes.up import children, rescue, running
+from diarynotes.up import children, keeping, rescue, running
 from diarynotes.up.children import Child
+from diarynotes.up.keeping import Keeper, Setback
 from diarynotes.up.keys import load_keys
 from diarynotes.up.registering import find_deployments_file
 from diarynotes.up.rescue import Rescuer
@@ -149,32 +154,93 @@ def test_what_is_said_fits_a_line_whatever_files_are_called(monkeypatch: pytest.
     assert "stopped" in stopped.lower()
 
 
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        (None, "The worker has ended and is started again in 2 s; see /w.log"),
+        ("no space", "The worker could not be started (no space) and is tried again in 2 s; see /w.log"),
+    ],
+)
+def test_a_part_that_does_not_run_is_told_of(why: str | None, said: str) -> None:
+    assert list(_describe("ended", {"what": "worker", "why": why, "again_in_s": 2.0, "log": "/w.log"})) == [said]
+
+
 @pytest.fixture
-def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A child that ends as soon as it is started, and a clock that goes as it is told."""
-    clock = [0.0]
-    monkeypatch.setattr(children.time, "monotonic", lambda: clock[0])
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that goes as it is told."""
+    now = [0.0]
+    monkeypatch.setattr(keeping.time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Child]:
+    """A child that ends as soon as it is started."""
     monkeypatch.setattr(children.sys, "executable", "/bin/false")
-    child = Child("failing", [], {}, tmp_path / "log")
+    (tmp_path / "logs").mkdir()
+    child = Child("failing", [], {}, tmp_path / "logs" / "log")
     child.start()
-    yield child, clock
+    yield child
     child.stop(5.0)
 
 
-def test_a_child_that_ends_again_and_again_is_started_less_and_less_often(failing: Any) -> None:
-    child, clock = failing
-    waits = []
+def look_again(keeper: Keeper, clock: list[float], setback: Setback) -> Setback | None:
+    """What is found when it is time to start the part again; nothing is before."""
+    assert keeper.look_after() is None
+    clock[0] += setback.again_in_s
+    return keeper.look_after()
+
+
+def test_a_child_that_ends_again_and_again_is_started_less_and_less_often(failing: Child, clock: list[float]) -> None:
+    keeper, waits = Keeper(failing), []
     for _ in range(7):
-        wait_until_ended(child)
-        waits.append(child.look_after())
-        assert child.look_after() is None
-        clock[0] += waits[-1]
-        child.look_after()
-        assert child.pid
+        wait_until_ended(failing)
+        before = failing.pid
+        setback = keeper.look_after()
+        assert setback is not None
+        assert look_again(keeper, clock, setback) is None
+        assert failing.pid != before
+        waits.append(setback.again_in_s)
     assert waits == [1.0, 2.0, 5.0, 15.0, 30.0, 30.0, 30.0]
     clock[0] += 100.0
-    wait_until_ended(child)
-    assert child.look_after() == 1.0
+    wait_until_ended(failing)
+    assert keeper.look_after() == Setback(1.0)
+
+
+def test_a_child_that_cannot_be_started_now_is_tried_again_as_one_that_ended(
+    failing: Child, clock: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = Keeper(failing)
+    wait_until_ended(failing)
+    clock[0] += 100.0  # it was steady until then, but what cannot be started is not
+    setback = keeper.look_after()
+    assert setback == Setback(1.0)
+    (tmp_path / "logs").rename(tmp_path / "away")
+    setback = look_again(keeper, clock, setback)
+    assert setback == Setback(2.0, "No such file or directory")
+    (tmp_path / "away").rename(tmp_path / "logs")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(children.subprocess, "Popen", refuse)
+        setback = look_again(keeper, clock, setback)
+    assert setback == Setback(5.0, os.strerror(errno.EAGAIN))
+    before = failing.pid
+    assert look_again(keeper, clock, setback) is None
+    assert failing.pid != before
+
+
+def test_a_part_that_somebody_else_has_started_again_is_not_due_any_more(clock: list[float], tmp_path: Path) -> None:
+    part = SimpleNamespace(name="database", log=tmp_path, pid=1, is_running=False, start=lambda: pytest.fail("twice"))
+    keeper = Keeper(part)
+    assert keeper.look_after() == Setback(1.0)
+    part.is_running = True
+    clock[0] += 5.0
+    assert keeper.look_after() is None
+    part.is_running = False
+    assert keeper.look_after() == Setback(2.0)
 
 
 def wait_until_ended(child: Child) -> None:

@@ -19,9 +19,10 @@ from diarynotes.buckets.places import local_path
 from diarynotes.errors import BadSettings, StorageFailed
 from diarynotes.settings import Settings, make_home
 from diarynotes.store import open_store
-from diarynotes.store.embedded import start_embedded, stop_embedded
 from diarynotes.telemetry import forbid_telemetry
 from diarynotes.up.children import Child
+from diarynotes.up.database import Database
+from diarynotes.up.keeping import Keeper, Part
 from diarynotes.up.keys import load_keys
 from diarynotes.up.news import Newsreader
 from diarynotes.up.registering import Api, clear_dead_runs, deploy_all, is_deployed, register_pools, start_run
@@ -56,12 +57,13 @@ def run_up(settings: Settings, port: int, tell: Tell, stopping: threading.Event)
         port = _check_port(port) if port else _usual_port(folder)
         folders = list(local_buckets(settings))
         tell("starting", {"first": not known})
-        url = start_embedded(settings.home / "postgres")
-        opened.callback(stop_embedded, settings.home / "postgres")
-        make_database(url)
+        database = Database(settings.home / "postgres")
+        database.start()
+        opened.callback(database.stop)
+        make_database(database.url)
         as_client = {**client_environment(port, keys, folder), "DIARYNOTES_HOME": str(settings.home)}
         slots = {"cpu": settings.run_slots, "gpu": 1}
-        as_server = server_environment(url, keys, folder, register_blocks=not known)
+        as_server = server_environment(database.url, keys, folder, register_blocks=not known)
         server = Child("server", ["server", str(port)], as_server, folder / "server.log")
         worker = Child(
             "worker",
@@ -71,6 +73,7 @@ def run_up(settings: Settings, port: int, tell: Tell, stopping: threading.Event)
         )
         watcher = Child("watcher", ["watcher", *folders], as_client, folder / "watcher.log")
         children = [server, worker, *([watcher] if folders else [])]
+        parts: list[Part] = [database, *children]
         opened.callback(_stop, server, [child for child in children if child is not server])
         _empty_logs(children)
         server.start()
@@ -89,10 +92,10 @@ def run_up(settings: Settings, port: int, tell: Tell, stopping: threading.Event)
             child.start()
         lock.write_text(f"{os.getpid()} http://127.0.0.1:{port}\n")
         facts = {"ui": f"http://127.0.0.1:{port}", "auth_file": str(keys.auth_file), "drop_into": folders}
-        tell("up", {**facts, "owner": settings.owner, "pids": {child.name: child.pid for child in children}})
+        tell("up", {**facts, "owner": settings.owner, "pids": {part.name: part.pid for part in parts}})
         start_run(api, _SWEEP)
         rescuer = Rescuer(lambda: _is_work_left(store, settings), lambda: start_run(api, _RESCUE))
-        _look_after(children, Newsreader(store.engine), rescuer, tell, stopping)
+        _look_after([Keeper(part) for part in parts], Newsreader(store.engine), rescuer, tell, stopping)
         tell("stopping", {})
 
 
@@ -119,12 +122,13 @@ def local_buckets(settings: Settings) -> Iterator[str]:
 
 
 def _look_after(
-    children: list[Child], news: Newsreader, rescuer: Rescuer, tell: Tell, stopping: threading.Event
+    keepers: list[Keeper], news: Newsreader, rescuer: Rescuer, tell: Tell, stopping: threading.Event
 ) -> None:
     while not stopping.wait(_TICK_S):
-        for child in children:
-            if (patience_s := child.look_after()) is not None:
-                tell("ended", {"what": child.name, "again_in_s": patience_s, "log": str(child.log)})
+        for keeper in keepers:
+            if setback := keeper.look_after():
+                part = {"what": keeper.part.name, "log": str(keeper.part.log)}
+                tell("ended", {**part, "again_in_s": setback.again_in_s, "why": setback.why})
         with suppress(StorageFailed):  # the database or Prefect's server may be away for a moment
             rescuer.look()
         with suppress(StorageFailed):  # its news is not lost
