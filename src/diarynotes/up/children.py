@@ -13,12 +13,12 @@ from diarynotes.errors import StorageFailed
 
 
 class Child:
-    """One process by its name; `command` are the arguments of `diarynotes.up.child`. Its words go to `log`."""
+    """One process: what `diarynotes.up.child` does by that name, with these arguments. Its words go to `log`."""
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         self.name = name
         self.log = log
-        self._command = list(command)
+        self._arguments = list(arguments)
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -36,7 +36,7 @@ class Child:
         try:
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "diarynotes.up.child", *self._command],
+                    [sys.executable, "-m", "diarynotes.up.child", self.name, *self._arguments],
                     env={**os.environ, **self._environment},
                     stdin=subprocess.PIPE,
                     stdout=log,
