@@ -28,9 +28,9 @@ from typing import Any
 import psutil
 
 from diarynotes.store.embedded import start_embedded, stop_embedded
+from diarynotes.up.api import Api
 from diarynotes.up.children import Child
 from diarynotes.up.keys import load_keys
-from diarynotes.up.registering import Api
 from diarynotes.up.server import client_environment, make_database, server_environment
 
 _SHARD = 1_000
@@ -147,7 +147,7 @@ def _serve(home: Path) -> Iterator[Server]:
     url = start_embedded(home / "postgres")
     make_database(url)
     environment = server_environment(url, keys, home / "prefect", register_blocks=False)
-    child = Child("server", ["server", str(port)], environment, home / "prefect" / "server.log")
+    child = Child("server", [str(port)], environment, home / "prefect" / "server.log")
     api = Api(f"http://127.0.0.1:{port}/api", keys.auth_string)
     try:
         child.start()

@@ -54,6 +54,9 @@ class Resident:
                 stdin=asyncio.subprocess.PIPE,
                 pass_fds=(writing,),
             )
+        except BaseException:
+            os.close(reading)
+            raise
         finally:
             os.close(writing)
         answers = asyncio.StreamReader()
@@ -119,7 +122,11 @@ class Residents:
     def __init__(self, slots: int, environment: Mapping[str, str]) -> None:
         self._slots = slots
         self._environment = environment
-        self._ready: asyncio.LifoQueue[Resident | None] = asyncio.LifoQueue()
+        self._ready: list[Resident] = []
+        """The last to come back is the first to get work."""
+        self._failures = 0
+        """How many did not come up so far."""
+        self._changed = asyncio.Event()
         self._alive: set[Resident] = set()
         self._starting: set[asyncio.Task[None]] = set()
         self._stopping: set[asyncio.Task[None]] = set()
@@ -128,7 +135,7 @@ class Residents:
     def keep_one_ready(self) -> None:
         """Starts a process where none waits for work and one more is allowed."""
         count = len(self._alive) + len(self._starting)
-        if self._ready.empty() and not self._starting and count < self._slots and not self._is_closed:
+        if not self._ready and not self._starting and count < self._slots and not self._is_closed:
             self._starting.add(task := asyncio.create_task(self._start()))
             task.add_done_callback(self._starting.discard)
 
@@ -146,7 +153,7 @@ class Residents:
             if resident.is_worn or self._is_closed:
                 self._let_go(resident)
             else:
-                self._ready.put_nowait(resident)
+                self._take_back(resident)
             self.keep_one_ready()
 
     async def close(self) -> None:
@@ -160,9 +167,10 @@ class Residents:
 
     async def _begin(self, order: Mapping[str, Any]) -> Resident:
         for _ in range(_MOST_TRIES):
+            self._drop_dead()
             self.keep_one_ready()
-            resident = await self._ready.get()
-            if resident is None:  # one did not start
+            resident = await self._next()
+            if resident is None:
                 await asyncio.sleep(_PATIENCE_S)
                 continue
             try:
@@ -177,19 +185,44 @@ class Residents:
                 return resident
         raise RuntimeError("no process that runs flows could be started; the worker's log tells why")
 
+    async def _next(self) -> Resident | None:
+        """The next that is ready; None where one that was to be did not come up while we waited."""
+        failures = self._failures
+        while not self._ready:
+            if self._failures > failures:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+        return self._ready.pop()
+
     async def _start(self) -> None:
-        resident = await Resident.start(self._environment)
-        self._alive.add(resident)
+        try:
+            resident = await Resident.start(self._environment)
+            self._alive.add(resident)
+            await self._wait_ready(resident)
+        except (ResidentDied, OSError) as error:
+            _log.warning("a process that runs flows did not come up (%s)", type(error).__name__)
+            self._failures += 1
+            self._changed.set()
+        else:
+            self._take_back(resident)
+
+    async def _wait_ready(self, resident: Resident) -> None:
         try:
             await resident.wait_ready()
-        except ResidentDied:
-            self._let_go(resident)
-            self._ready.put_nowait(None)
         except BaseException:
             self._let_go(resident)
             raise
-        else:
-            self._ready.put_nowait(resident)
+
+    def _take_back(self, resident: Resident) -> None:
+        self._ready.append(resident)
+        self._changed.set()
+
+    def _drop_dead(self) -> None:
+        """Those that ended while they waited for work are no reason to give up a run."""
+        for resident in [one for one in self._ready if one.process.returncode is not None]:
+            self._ready.remove(resident)
+            self._let_go(resident)
 
     def _let_go(self, resident: Resident) -> None:
         if resident in self._alive:

@@ -1,4 +1,4 @@
-"""What tests of every kind share: the small trained Whisper of `tests/checkpoint`, a random model for llama.cpp.
+"""What tests of every kind share: the small trained Whisper of `tests/checkpoint`, a random GGUF, a proxy.
 
 Hypothesis asks the same of every run, so that what fails, fails for everybody until it is mended. It looks for new
 counterexamples with `pytest tests/unit --hypothesis-profile=search`.
@@ -7,7 +7,9 @@ counterexamples with `pytest tests/unit --hypothesis-profile=search`.
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -61,6 +63,41 @@ def _run_in(loop: Any, work: Any, *given: Any) -> None:
     from fsspec.asyn import sync
 
     sync(loop, work, *given, timeout=PATIENCE_S)
+
+
+class Proxy:
+    """A proxy that lets nothing through and remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        asked: list[str] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def parse_request(self) -> bool:
+                if super().parse_request():
+                    asked.append(f"{self.command} {self.path}")
+                    self.send_error(502)
+                return False
+
+            def log_message(self, *arguments: Any) -> None:
+                pass
+
+        self.asked = asked
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.environment = {
+            name: self.url for word in ("HTTP", "HTTPS", "ALL") for name in (f"{word}_PROXY", f"{word.lower()}_proxy")
+        }
+        """As a person behind a proxy has it."""
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[Proxy]:
+    """For one test of a module, or for several that ask it for nothing."""
+    proxy = Proxy()
+    threading.Thread(target=proxy.server.serve_forever, daemon=True).start()
+    yield proxy
+    proxy.server.shutdown()
+    proxy.server.server_close()
 
 
 @pytest.fixture(scope="session")

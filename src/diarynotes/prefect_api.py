@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO
@@ -26,6 +26,9 @@ from diarynotes.telemetry import forbid_telemetry
 
 _START_TIMEOUT_S = 120.0
 _DRAIN_S = 30.0
+_THIS_MACHINE = ("127.0.0.1", "localhost")
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Asks without a proxy, whatever the environment says."""
 _SERVER_SETTINGS = {
     "PREFECT_UI_ENABLED": "0",
     "PREFECT__SERVER_EPHEMERAL": "1",  # Prefect's own mark: no schedulers and other services for many users
@@ -40,12 +43,28 @@ _SERVER_SETTINGS = {
 }
 
 
+def past_proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """What to add to an environment with a proxy in it, so that servers on this machine are asked without it.
+
+    A proxy could not reach them, and would see their secret. Some programs read one of the two names, some the other.
+    """
+    lower, upper = environment.get("no_proxy", ""), environment.get("NO_PROXY", "")
+    return {"no_proxy": _add_hosts(lower or upper), "NO_PROXY": _add_hosts(upper or lower)}
+
+
+def _add_hosts(no_proxy: str) -> str:
+    hosts = [host.strip() for host in no_proxy.split(",") if host.strip()]
+    return no_proxy if "*" in hosts else ",".join(dict.fromkeys([*hosts, *_THIS_MACHINE]))
+
+
 def quiet_prefect() -> None:
     """Sets what Prefect reads from the environment at import, where the user has not: quiet, and nothing sent home.
 
     Errors reach the person once, as a sentence of ours; Prefect would print them twice more, with their tracebacks.
+    Its client asks a server on this machine without any proxy.
     """
     forbid_telemetry()
+    os.environ.update(past_proxies(os.environ))
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
 
@@ -115,7 +134,7 @@ class TemporaryServer:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:  # noqa: S310
+            with _DIRECT.open(f"{self.url}/health", timeout=5) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

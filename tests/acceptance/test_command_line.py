@@ -131,9 +131,10 @@ def test_a_recording_that_changes_between_runs_is_a_new_one(
     assert [counts(outcome)[:3] for outcome in (first, second, third)] == [(1, 1, 0), (1, 1, 0), (1, 0, 1)]
 
 
-def test_no_diary_text_outside_the_diary(command_line: Any, make_notes: Any, tmp_path: Path) -> None:
+def test_no_diary_text_outside_the_diary(command_line: Any, make_notes: Any, tmp_path: Path, proxy: Any) -> None:
     make_notes(tmp_path / "notes", 5)
-    # Without a configured API the run starts a Prefect server of its own, whose files then lie in the home.
+    # Without a configured API the run starts a Prefect server of its own, whose files then lie in the home; that is
+    # on this machine, and no proxy can reach it.
     outcome = command_line.call(
         "run",
         str(tmp_path / "notes"),
@@ -144,8 +145,10 @@ def test_no_diary_text_outside_the_diary(command_line: Any, make_notes: Any, tmp
         "--json",
         PREFECT_API_URL="",
         PREFECT_LOGGING_LEVEL="DEBUG",
+        **proxy.environment,
     )
     assert outcome.status == 0, outcome.err
+    assert not proxy.asked
     said = [sentence[:24].encode() for sentence in SENTENCES] + [b"Zebulon", b"Quetzal"]
     allowed = ("postgres", "warehouse", "diarynotes.duckdb")
     for path in command_line.home.rglob("*"):

@@ -104,10 +104,19 @@ class Up:
                 continue
         return found
 
+    def deployment(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.api.get(f"/deployments/name/{name}").raise_for_status().json()
+        return found
+
     def start_run(self, deployment: str, **parameters: Any) -> str:
-        found = self.api.get(f"/deployments/name/{deployment}").raise_for_status().json()
         body = {"state": {"type": "SCHEDULED"}, "parameters": parameters}
-        run = self.api.post(f"/deployments/{found['id']}/create_flow_run", json=body)
+        run = self.api.post(f"/deployments/{self.deployment(deployment)['id']}/create_flow_run", json=body)
+        return str(run.raise_for_status().json()["id"])
+
+    def report_run(self, flow: str) -> str:
+        """A run outside all pools, as one of `diarynotes run` that reports to this server."""
+        found = self.api.get(f"/flows/name/{flow}").raise_for_status().json()
+        run = self.api.post("/flow_runs/", json={"flow_id": found["id"], "state": {"type": "RUNNING"}})
         return str(run.raise_for_status().json()["id"])
 
     def state_of(self, run: str) -> str:
@@ -140,11 +149,13 @@ def running(environment: dict[str, str]) -> Iterator[Up]:
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory, stuck_writer: str) -> Iterator[dict[str, str]]:
+def environment(tmp_path_factory: pytest.TempPathFactory, stuck_writer: str, proxy: Any) -> Iterator[dict[str, str]]:
+    """As a person has it who sits behind a proxy, which reaches nothing on this machine."""
     home = tmp_path_factory.mktemp("up") / "home"
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DIARYNOTES_", "PREFECT_"))}
     yield {
         **inherited,
+        **proxy.environment,
         "DIARYNOTES_HOME": str(home),
         "DIARYNOTES_ENGINE": "scripted",
         "DIARYNOTES_WRITERS": "extractive",
@@ -211,6 +222,12 @@ def test_a_dropped_recording_becomes_a_note_without_another_word(up: Up, notes: 
     assert 0 < told["seconds"] < _PATIENCE_S
     shutil.copy(up.home / "bucket" / "me" / dropped, up.home / "bucket" / "me" / "a copy of it.wav")
     assert up.wait_for("known", file="a copy of it.wav")["same_as"] == dropped
+
+
+def test_what_runs_on_this_machine_is_asked_through_no_proxy(up: Up, proxy: Any) -> None:
+    """Else nothing would have come up at all; and Prefect's secret stays here."""
+    assert up.process.poll() is None
+    assert not proxy.asked
 
 
 def test_nobody_gets_in_without_the_secret(up: Up) -> None:
@@ -295,7 +312,7 @@ def test_a_killed_run_is_crashed_and_what_it_was_at_is_taken_up_without_another_
     up.wait_for("landed", file=note.name)
 
 
-@pytest.mark.parametrize("part", ["watcher", "worker", "server"])
+@pytest.mark.parametrize("part", ["watcher", "worker", "server", "database"])
 def test_a_part_that_dies_is_started_again(up: Up, notes: Any, part: str) -> None:
     before = [process.pid for process in residents(up)]
     os.kill(up.pids[part], signal.SIGKILL)
@@ -310,13 +327,20 @@ def test_a_killed_up_leaves_nothing_behind_and_the_next_one_goes_on(
 ) -> None:
     note = next(notes)
     run = up.start_run("diary/by-hand", sources=[str(note)], writer="server")
+    elsewhere = up.report_run("diary")
     wait_until(lambda: state_of_recording(up, note.name) == "transcribed")
+    changed, gone = (up.deployment(f"pick-up/{name}")["id"] for name in ("rescue", "sweep"))
+    up.api.patch(f"/deployments/{changed}", json={"description": "mine"}).raise_for_status()
+    up.api.delete(f"/deployments/{gone}").raise_for_status()
     up.process.kill()
     up.process.wait()
     wait_until(lambda: not up.processes())
     up.drop(note_in_the_night := next(notes))
     with running(environment) as again:
         assert again.state_of(run) == "Crashed"
+        assert again.state_of(elsewhere) == "Running", "somebody else's, who reports to this server, too"
+        assert again.deployment("pick-up/sweep")["schedules"]
+        assert again.deployment("pick-up/rescue")["description"] == "mine"
         again.wait_for("landed", file=note.name)
         again.wait_for("landed", file=note_in_the_night.name)
         assert again.stop() == 0

@@ -15,7 +15,8 @@ from sqlalchemy.engine import make_url
 
 from diarynotes.errors import BadSettings, StorageFailed
 from diarynotes.store.embedded import start_embedded, stop_embedded
-from tests.waiting import PATIENCE_S
+from diarynotes.up.database import Database
+from tests.waiting import PATIENCE_S, wait_for
 
 pytest_plugins = ["tests.integration.store_fixtures"]
 
@@ -104,6 +105,24 @@ def test_a_killed_server_comes_back_with_what_was_committed(folder: Path) -> Non
     assert server_of(folder) != server
     assert ask(url, "select answer from kept") == 42
     stop_embedded(folder)
+
+
+def test_one_that_is_kept_running_is_found_dead_started_again_and_stopped_by_one_word(folder: Path) -> None:
+    database = Database(folder)
+    assert not database.is_running
+    database.start()
+    try:
+        url = database.url
+        assert ask(url, "select 1") == 1
+        assert database.pid is not None
+        os.kill(database.pid, signal.SIGKILL)
+        wait_for(lambda: not database.is_running)
+        database.start()
+        assert (database.is_running, database.url) == (True, url)
+        assert ask(url, "select 1") == 1
+    finally:
+        database.stop()
+    assert not database.is_running
 
 
 def test_a_pid_file_that_names_a_stranger_is_not_believed(folder: Path) -> None:

@@ -119,6 +119,62 @@ def test_what_cannot_start_is_told_and_not_waited_for_forever(
     run(work())
 
 
+def test_one_that_did_not_start_ahead_of_work_costs_the_next_run_nothing(
+    residents: Callable[[int], Residents], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.residents._MOST_TRIES", 1)
+
+    (tmp_path / "broken").touch()
+
+    async def work() -> None:
+        pool = residents(1)
+        pool.keep_one_ready()
+        while pool._starting:
+            await asyncio.sleep(0.01)
+        (tmp_path / "broken").unlink()
+        assert (await do(pool, "well"))[1] == 0
+        await pool.close()
+
+    run(work())
+
+
+def test_those_that_died_while_they_waited_cost_a_run_no_try(residents: Callable[[int], Residents]) -> None:
+    async def work() -> None:
+        pool = residents(4)
+        together = asyncio.Barrier(4)
+
+        async def one() -> None:
+            async with pool.begun({"what": "well"}) as resident:
+                await together.wait()
+                await resident.finish()
+
+        await asyncio.gather(*(one() for _ in range(4)))
+        for resident in tuple(pool._alive):
+            os.kill(resident.process.pid, 9)
+            await resident.process.wait()
+        assert (await do(pool, "well"))[1] == 0
+        await pool.close()
+
+    run(work())
+
+
+def test_a_machine_that_forks_no_more_is_told_of_and_not_waited_for_forever(
+    residents: Callable[[int], Residents], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: Any, **__: Any) -> None:
+        raise BlockingIOError("no process can be made now")
+
+    monkeypatch.setattr("flows.residents.asyncio.create_subprocess_exec", refuse)
+
+    async def work() -> None:
+        pool = residents(1)
+        with pytest.raises(RuntimeError, match="could be started"):
+            await do(pool, "well")
+        await pool.close()
+
+    run(work())
+
+
 def test_runs_go_side_by_side_in_as_many_processes_as_allowed(residents: Callable[[int], Residents]) -> None:
     async def work() -> None:
         pool = residents(2)

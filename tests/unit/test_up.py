@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
+import socket
 import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from diarynotes.cli import main
-from diarynotes.errors import BadSettings
+from diarynotes.cli.up import _describe
+from diarynotes.errors import BadSettings, StorageFailed
+from diarynotes.prefect_api import past_proxies
 from diarynotes.settings import Settings
-from diarynotes.up import children, rescue, running
+from diarynotes.up import children, keeping, rescue, running
+from diarynotes.up.api import Api
 from diarynotes.up.children import Child
+from diarynotes.up.deploying import find_deployments_file, find_missing, read_deployments
+from diarynotes.up.keeping import Keeper, Setback
 from diarynotes.up.keys import load_keys
-from diarynotes.up.registering import find_deployments_file
+from diarynotes.up.plan import find_local_buckets, find_port, make_plan
+from diarynotes.up.registering import clear_dead_runs
 from diarynotes.up.rescue import Rescuer
-from diarynotes.up.running import AlreadyUp, _alone, _check_port, _usual_port, local_buckets
+from diarynotes.up.running import AlreadyUp, _alone
 from diarynotes.up.server import client_environment, server_environment
 from tests.waiting import wait_for
 
@@ -80,6 +91,80 @@ def test_prefect_knows_every_setting_that_it_is_given(tmp_path: Path) -> None:
     assert unknown == {"PREFECT_SERVER_ENCRYPTION_KEY"}  # which Prefect reads by itself
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({}, {"no_proxy": "127.0.0.1,localhost", "NO_PROXY": "127.0.0.1,localhost"}),
+        ({"NO_PROXY": "corp.example"}, dict.fromkeys(["no_proxy", "NO_PROXY"], "corp.example,127.0.0.1,localhost")),
+        (
+            {"NO_PROXY": "a.example", "no_proxy": "localhost, b.example"},
+            {"NO_PROXY": "a.example,127.0.0.1,localhost", "no_proxy": "localhost,b.example,127.0.0.1"},
+        ),
+        ({"no_proxy": "*"}, {"no_proxy": "*", "NO_PROXY": "*"}),
+    ],
+)
+def test_what_was_to_go_past_proxies_still_does(given: dict[str, str], kept: dict[str, str]) -> None:
+    assert past_proxies(given) == kept
+
+
+def test_our_own_server_is_asked_past_a_proxy_and_strangers_through_it(
+    proxy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in proxy.environment.items():
+        monkeypatch.setenv(name, value)
+    api = Api(proxy.url, "diarynotes:secret")  # any server on this machine will do
+    with pytest.raises(StorageFailed):
+        api.ask("GET", "/health")
+    api.close()
+    assert proxy.asked == ["GET /health"], "asked as a server, by a path alone, and not as a proxy"
+
+    environment = {**os.environ, **make_plan(Settings(home=tmp_path), 0).as_client}
+    code = "import httpx, sys; print([httpx.get(url).status_code for url in sys.argv[1:]])"
+    asking = [sys.executable, "-c", code, f"{proxy.url}/ours", "http://vendor.example/theirs"]
+    said = subprocess.run(asking, env=environment, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "[502, 502]"
+    assert proxy.asked[1:] == ["GET /ours", "GET http://vendor.example/theirs"]
+
+
+class Answers:
+    """Stands for Prefect's API: answers every request alike, and keeps them."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str, str, Any]] = []
+
+    def ask(self, method: str, path: str, body: Any = None, *, unless: int = 0) -> Any:
+        self.asked.append((method, path, body))
+        return self.answers.pop(0)
+
+
+def test_what_the_server_does_not_have_is_deployed_and_only_that() -> None:
+    wanted = read_deployments(ZoneInfo("America/Los_Angeles"))
+    there = [
+        {"entrypoint": each["entrypoint"], "name": each["name"], "version": wanted.version}
+        for each in wanted.definitions
+    ]
+
+    def missing(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
+        return [(each["entrypoint"], each["name"]) for each in find_missing(Answers(found), wanted)]  # type: ignore[arg-type]
+
+    everything = [(each["entrypoint"], each["name"]) for each in there]
+    assert missing(there) == []
+    assert missing([]) == everything
+    assert missing([{**each, "version": "of last year"} for each in there]) == everything
+    assert missing([each for each in there if each["name"] != "sweep"]) == [("flows/pick_up.py:pick_up", "sweep")]
+
+
+def test_the_night_begins_by_the_clock_of_the_owner() -> None:
+    def nightly(zone: str) -> Any:
+        definitions = read_deployments(ZoneInfo(zone)).definitions
+        return next(each for each in definitions if each["name"] == "nightly")["schedules"]
+
+    assert nightly("America/Los_Angeles") == [{"cron": "30 4 * * *", "timezone": "America/Los_Angeles", "active": True}]
+    here, there = (read_deployments(ZoneInfo(zone)).version for zone in ("UTC", "America/Los_Angeles"))
+    assert here != there
+
+
 def test_prefect_yaml_lies_where_the_flows_do() -> None:
     folder, file = find_deployments_file()
     for deployment in yaml.safe_load(file.read_text())["deployments"]:
@@ -97,40 +182,57 @@ def test_only_one_up_runs_on_a_home(tmp_path: Path) -> None:
         pass
 
 
-def test_a_port_that_is_taken_is_said_at_once() -> None:
-    import socket
-
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        with pytest.raises(BadSettings, match="cannot be used"):
-            _check_port(taken.getsockname()[1])
+def test_only_runs_of_our_own_pools_are_taken_for_dead() -> None:
+    started_at = datetime(2026, 5, 24, 12, tzinfo=UTC)
+    runs = [
+        {"id": "stale", "state": {"timestamp": "2026-05-24T11:59:00Z"}},
+        {"id": "fresh", "state": {"timestamp": "2026-05-24T12:01:00Z"}},
+    ]
+    api = Answers(runs, None, [])
+    clear_dead_runs(api, ("cpu", "gpu"), started_at)  # type: ignore[arg-type]
+    looked, marked, _ = api.asked
+    assert looked[2]["work_pools"] == {"name": {"any_": ["cpu", "gpu"]}}
+    assert marked[1] == "/flow_runs/stale/set_state"
 
 
 def test_only_folders_are_watched(tmp_path: Path) -> None:
-    assert list(local_buckets(Settings(home=tmp_path))) == [str(tmp_path / "bucket")]
+    assert list(find_local_buckets(Settings(home=tmp_path))) == [str(tmp_path / "bucket")]
     assert (tmp_path / "bucket" / "me").is_dir()
     (tmp_path / "a b").mkdir()
     buckets = ("gs://notes", str(tmp_path / "bucket"), f"file://{tmp_path}/a%20b")
     here = [str(tmp_path / "bucket"), str(tmp_path / "a b")]
-    assert list(local_buckets(Settings(home=tmp_path, buckets=buckets))) == here
+    assert list(find_local_buckets(Settings(home=tmp_path, buckets=buckets))) == here
     with pytest.raises(BadSettings, match="there is no folder"):
-        list(local_buckets(Settings(home=tmp_path, buckets=("/nowhere/at/all",))))
+        list(find_local_buckets(Settings(home=tmp_path, buckets=("/nowhere/at/all",))))
 
 
 def test_the_port_of_last_time_is_taken_again_where_it_is_free(tmp_path: Path) -> None:
-    import socket
-
-    port = _usual_port(tmp_path)
-    assert _usual_port(tmp_path) == port
+    port = find_port(tmp_path)
+    assert find_port(tmp_path) == port
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
-        other = _usual_port(tmp_path)
+        other = find_port(tmp_path)
         assert other != port
-    assert _usual_port(tmp_path) == other
+    assert find_port(tmp_path) == other
     (tmp_path / "port").write_text("no number")
-    assert _usual_port(tmp_path) > 0
+    assert find_port(tmp_path) > 0
+
+
+def test_a_port_that_is_asked_for_is_that_of_last_time_from_then_on(
+    tmp_path: Path,
+) -> None:
+    find_port(tmp_path)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        wanted = probe.getsockname()[1]
+    assert find_port(tmp_path, wanted) == wanted
+    assert find_port(tmp_path) == wanted
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", wanted))
+        taken.listen()
+        with pytest.raises(BadSettings, match="cannot be used"):
+            find_port(tmp_path, wanted)
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -156,32 +258,93 @@ def altered(module: ModuleType, **changes: Any) -> SimpleNamespace:
     return SimpleNamespace(**vars(module) | changes)
 
 
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        (None, "The worker has ended and is started again in 2 s; see /w.log"),
+        ("no space", "The worker could not be started (no space) and is tried again in 2 s; see /w.log"),
+    ],
+)
+def test_a_part_that_does_not_run_is_told_of(why: str | None, said: str) -> None:
+    assert list(_describe("ended", {"what": "worker", "why": why, "again_in_s": 2.0, "log": "/w.log"})) == [said]
+
+
 @pytest.fixture
-def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A child that ends as soon as it is started, and a clock that goes as it is told."""
-    clock = [0.0]
-    monkeypatch.setattr(children, "time", altered(time, monotonic=lambda: clock[0]))
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that goes as it is told."""
+    now = [0.0]
+    monkeypatch.setattr(keeping, "time", altered(time, monotonic=lambda: now[0]))
+    return now
+
+
+@pytest.fixture
+def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Child]:
+    """A child that ends as soon as it is started."""
     monkeypatch.setattr(children, "sys", altered(sys, executable="/bin/false"))
-    child = Child("failing", [], {}, tmp_path / "log")
+    (tmp_path / "logs").mkdir()
+    child = Child("failing", [], {}, tmp_path / "logs" / "log")
     child.start()
-    yield child, clock
+    yield child
     child.stop(5.0)
 
 
-def test_a_child_that_ends_again_and_again_is_started_less_and_less_often(failing: Any) -> None:
-    child, clock = failing
-    waits = []
+def look_again(keeper: Keeper, clock: list[float], setback: Setback) -> Setback | None:
+    """What is found when it is time to start the part again; nothing is before."""
+    assert keeper.look_after() is None
+    clock[0] += setback.again_in_s
+    return keeper.look_after()
+
+
+def test_a_child_that_ends_again_and_again_is_started_less_and_less_often(failing: Child, clock: list[float]) -> None:
+    keeper, waits = Keeper(failing), []
     for _ in range(7):
-        wait_until_ended(child)
-        waits.append(child.look_after())
-        assert child.look_after() is None
-        clock[0] += waits[-1]
-        child.look_after()
-        assert child.pid
+        wait_until_ended(failing)
+        before = failing.pid
+        setback = keeper.look_after()
+        assert setback is not None
+        assert look_again(keeper, clock, setback) is None
+        assert failing.pid != before
+        waits.append(setback.again_in_s)
     assert waits == [1.0, 2.0, 5.0, 15.0, 30.0, 30.0, 30.0]
     clock[0] += 100.0
-    wait_until_ended(child)
-    assert child.look_after() == 1.0
+    wait_until_ended(failing)
+    assert keeper.look_after() == Setback(1.0)
+
+
+def test_a_child_that_cannot_be_started_now_is_tried_again_as_one_that_ended(
+    failing: Child, clock: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = Keeper(failing)
+    wait_until_ended(failing)
+    clock[0] += 100.0  # it was steady until then, but what cannot be started is not
+    setback = keeper.look_after()
+    assert setback == Setback(1.0)
+    (tmp_path / "logs").rename(tmp_path / "away")
+    setback = look_again(keeper, clock, setback)
+    assert setback == Setback(2.0, "No such file or directory")
+    (tmp_path / "away").rename(tmp_path / "logs")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(children.subprocess, "Popen", refuse)
+        setback = look_again(keeper, clock, setback)
+    assert setback == Setback(5.0, os.strerror(errno.EAGAIN))
+    before = failing.pid
+    assert look_again(keeper, clock, setback) is None
+    assert failing.pid != before
+
+
+def test_a_part_that_somebody_else_has_started_again_is_not_due_any_more(clock: list[float], tmp_path: Path) -> None:
+    part = SimpleNamespace(name="database", log=tmp_path, pid=1, is_running=False, start=lambda: pytest.fail("twice"))
+    keeper = Keeper(part)
+    assert keeper.look_after() == Setback(1.0)
+    part.is_running = True
+    clock[0] += 5.0
+    assert keeper.look_after() is None
+    part.is_running = False
+    assert keeper.look_after() == Setback(2.0)
 
 
 def wait_until_ended(child: Child) -> None:

@@ -56,7 +56,8 @@ def _describe(event: str, facts: dict[str, Any]) -> Iterator[str]:
     elif event == "set_aside":
         yield f"set aside  {name}: {facts['message']} ({facts['code']})"
     elif event == "ended":
-        yield f"The {facts['what']} has ended and is started again in {facts['again_in_s']:g} s; see {facts['log']}"
+        happened = f"could not be started ({facts['why']}) and is tried" if facts["why"] else "has ended and is started"
+        yield f"The {facts['what']} {happened} again in {facts['again_in_s']:g} s; see {facts['log']}"
     elif event == "stopping":
         yield "Stopping; again Ctrl-C leaves at once."
     elif event == "stopped":

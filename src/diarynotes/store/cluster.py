@@ -52,7 +52,7 @@ def start(data: Path) -> str:
         address = _address(data)
         if address and _answers(address):
             return f"postgresql+psycopg://postgres@/postgres?host={quote(address['host'], safe='/')}"
-        if not _postmaster_lives(data):
+        if find_postmaster(data) is None:
             for stale in (data / "postmaster.pid", *data.glob(".s.PGSQL.*")):
                 stale.unlink(missing_ok=True)  # Postgres itself takes any process with the old number for its own
             why = _launch(data)
@@ -138,15 +138,16 @@ def _answers(address: dict[str, Any]) -> bool:
     return True
 
 
-def _postmaster_lives(data: Path) -> bool:
-    """Whether the process that `postmaster.pid` names is a Postgres; after a reboot the number may be anyone's."""
+def find_postmaster(data: Path) -> int | None:
+    """The process that `postmaster.pid` names where it is a Postgres; after a reboot the number may be anyone's."""
     import psutil  # type: ignore[import-untyped]
 
     try:
         process = psutil.Process(int((data / "postmaster.pid").read_text("utf-8", "surrogateescape").split("\n")[0]))
-        return bool(process.status() != psutil.STATUS_ZOMBIE and process.name().startswith("postgres"))
+        lives = process.status() != psutil.STATUS_ZOMBIE and process.name().startswith("postgres")
     except (FileNotFoundError, ValueError, psutil.Error):
-        return False
+        return None
+    return int(process.pid) if lives else None
 
 
 def _socket_folder(data: Path) -> str:

@@ -62,6 +62,11 @@ def stop_embedded(folder: Path) -> None:
                 cluster.stop(folder / "data")
 
 
+def find_server(folder: Path) -> int | None:
+    """The process of the server in `folder`; None where none runs. Asks the system alone, so it may be asked often."""
+    return cluster.find_postmaster(folder.absolute() / "data")
+
+
 # -- who uses it ------------------------------------------------------------------------------------------------------
 
 

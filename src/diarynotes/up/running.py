@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -15,18 +14,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diarynotes.buckets.places import local_path
-from diarynotes.errors import BadSettings, StorageFailed
+from diarynotes.errors import StorageFailed
 from diarynotes.settings import Settings, make_home
 from diarynotes.store import open_store
-from diarynotes.store.embedded import start_embedded, stop_embedded
 from diarynotes.telemetry import forbid_telemetry
+from diarynotes.up.api import Api
 from diarynotes.up.children import Child
-from diarynotes.up.keys import load_keys
+from diarynotes.up.database import Database
+from diarynotes.up.deploying import deploy, find_missing, was_deployed
+from diarynotes.up.keeping import Keeper, Part
 from diarynotes.up.news import Newsreader
-from diarynotes.up.registering import Api, clear_dead_runs, deploy_all, is_deployed, register_pools, start_run
+from diarynotes.up.plan import Plan, make_plan
+from diarynotes.up.registering import clear_dead_runs, register_pools, start_run
 from diarynotes.up.rescue import Rescuer
-from diarynotes.up.server import client_environment, make_database, server_environment
+from diarynotes.up.server import make_database, server_environment
 
 if TYPE_CHECKING:
     from diarynotes.store.store import Store
@@ -49,51 +50,56 @@ def run_up(settings: Settings, port: int, tell: Tell, stopping: threading.Event)
     with ExitStack() as opened:
         lock = opened.enter_context(_alone(settings.home))
         started_at = datetime.now(UTC)
-        folder = settings.home / "prefect"
-        stamp = folder / "deployed"
-        known = is_deployed(stamp)  # what a person changes in the UI stays until the flows change
-        keys = load_keys(folder)
-        port = _check_port(port) if port else _usual_port(folder)
-        folders = list(local_buckets(settings))
-        tell("starting", {"first": not known})
-        url = start_embedded(settings.home / "postgres")
-        opened.callback(stop_embedded, settings.home / "postgres")
-        make_database(url)
-        as_client = {**client_environment(port, keys, folder), "DIARYNOTES_HOME": str(settings.home)}
-        slots = {"cpu": settings.run_slots, "gpu": 1}
-        as_server = server_environment(url, keys, folder, register_blocks=not known)
-        server = Child("server", ["server", str(port)], as_server, folder / "server.log")
-        worker = Child(
-            "worker",
-            ["worker", *(f"{pool}={limit}" for pool, limit in slots.items())],
-            as_client,
-            folder / "worker.log",
-        )
-        watcher = Child("watcher", ["watcher", *folders], as_client, folder / "watcher.log")
-        children = [server, worker, *([watcher] if folders else [])]
-        opened.callback(_stop, server, [child for child in children if child is not server])
-        _empty_logs(children)
+        plan = make_plan(settings, port)
+        is_known = was_deployed(plan.deployments, plan.folder)
+        tell("starting", {"first": not is_known})
+        database = Database(settings.home / "postgres")
+        database.start()
+        opened.callback(database.stop)
+        is_new = make_database(database.url)
+        server, worker, *watchers = _make_children(plan, database.url, register_blocks=is_new or not is_known)
+        opened.callback(_stop, server, [worker, *watchers])
         server.start()
         worker.start()  # its flows are imported while the server starts
         store = opened.enter_context(open_store(settings.database_url, settings.home, zone=settings.zone))
-        api = Api(f"http://127.0.0.1:{port}/api", keys.auth_string)
+        api = Api(f"{plan.url}/api", plan.keys.auth_string)
         opened.callback(api.close)
         _wait_for(api, server, stopping)
         if stopping.is_set():
             return
-        clear_dead_runs(api, started_at)
-        register_pools(api, slots)
-        if not known:
-            deploy_all(as_client, stamp, stopping)
-        for child in children[2:]:
-            child.start()
-        lock.write_text(f"{os.getpid()} http://127.0.0.1:{port}\n")
-        facts = {"ui": f"http://127.0.0.1:{port}", "auth_file": str(keys.auth_file), "drop_into": folders}
-        tell("up", {**facts, "owner": settings.owner, "pids": {child.name: child.pid for child in children}})
+        clear_dead_runs(api, plan.slots, started_at)
+        register_pools(api, plan.slots)
+        deploy(plan.deployments, find_missing(api, plan.deployments), plan.folder, plan.as_client, stopping)
+        if stopping.is_set():
+            return
+        for watcher in watchers:
+            watcher.start()
+        lock.write_text(f"{os.getpid()} {plan.url}\n")
+        parts: list[Part] = [database, server, worker, *watchers]
+        facts = {"ui": plan.url, "auth_file": str(plan.keys.auth_file), "drop_into": plan.watched}
+        tell("up", {**facts, "owner": settings.owner, "pids": {part.name: part.pid for part in parts}})
         start_run(api, _SWEEP)
         rescuer = Rescuer(lambda: _is_work_left(store, settings), lambda: start_run(api, _RESCUE))
-        _look_after(children, Newsreader(store.engine), rescuer, tell, stopping)
+        _look_after([Keeper(part) for part in parts], Newsreader(store.engine), rescuer, tell, stopping)
         tell("stopping", {})
+
+
+def _make_children(plan: Plan, database_url: str, *, register_blocks: bool) -> Iterator[Child]:
+    """The server, the worker, and the watcher where there is a folder to watch; their logs begin anew."""
+    as_server = server_environment(database_url, plan.keys, plan.folder, register_blocks=register_blocks)
+    pools = [f"{pool}={limit}" for pool, limit in plan.slots.items()]
+    yield Child("server", [str(plan.port)], {**as_server, **plan.direct}, _empty_log(plan, "server"))
+    yield Child("worker", pools, plan.as_client, _empty_log(plan, "worker"))
+    if plan.watched:
+        yield Child("watcher", plan.watched, plan.as_client, _empty_log(plan, "watcher"))
+
+
+def _empty_log(plan: Plan, name: str) -> Path:
+    log = plan.folder / f"{name}.log"
+    with suppress(OSError):
+        log.write_bytes(b"")
+        log.chmod(0o600)
+    return log
 
 
 def _is_work_left(store: Store, settings: Settings) -> bool:
@@ -101,30 +107,14 @@ def _is_work_left(store: Store, settings: Settings) -> bool:
     return bool(stranded or (settings.daily_entries and store.left_days()))
 
 
-def local_buckets(settings: Settings) -> Iterator[str]:
-    """The buckets that are folders on this machine; the one under the home is made where there is none.
-
-    Raises: BadSettings where one that is named is not there.
-    """
-    if not settings.buckets:
-        bucket = settings.home / "bucket"
-        (bucket / settings.owner).mkdir(mode=0o700, parents=True, exist_ok=True)
-        yield str(bucket)
-    for bucket_name in settings.buckets:
-        if "://" not in bucket_name or bucket_name.startswith("file://"):
-            folder = local_path(bucket_name)
-            if not folder.is_dir():
-                raise BadSettings("buckets", f"there is no folder {folder}")
-            yield str(folder)
-
-
 def _look_after(
-    children: list[Child], news: Newsreader, rescuer: Rescuer, tell: Tell, stopping: threading.Event
+    keepers: list[Keeper], news: Newsreader, rescuer: Rescuer, tell: Tell, stopping: threading.Event
 ) -> None:
     while not stopping.wait(_TICK_S):
-        for child in children:
-            if (patience_s := child.look_after()) is not None:
-                tell("ended", {"what": child.name, "again_in_s": patience_s, "log": str(child.log)})
+        for keeper in keepers:
+            if setback := keeper.look_after():
+                part = {"what": keeper.part.name, "log": str(keeper.part.log)}
+                tell("ended", {**part, "again_in_s": setback.again_in_s, "why": setback.why})
         with suppress(StorageFailed):  # the database or Prefect's server may be away for a moment
             rescuer.look()
         with suppress(StorageFailed):  # its news is not lost
@@ -196,38 +186,3 @@ class AlreadyUp(StorageFailed):
     def __str__(self) -> str:
         where = f", with its UI at {self.why}" if self.why else ""
         return f"`diarynotes up` runs already on {self.where} (process {self.process}){where}."
-
-
-def _check_port(port: int) -> int:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise BadSettings("port", f"{port} cannot be used ({error.strerror})") from error
-    return port
-
-
-def _usual_port(folder: Path) -> int:
-    """The one of last time, so that bookmarks and the login of a browser stay good; where it is taken, another one."""
-    remembered = folder / "port"
-    try:
-        return _check_port(int(remembered.read_text()))
-    except (OSError, ValueError, OverflowError, BadSettings):
-        port = _free_port()
-    with suppress(OSError):
-        remembered.write_text(f"{port}\n")
-    return port
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _empty_logs(children: list[Child]) -> None:
-    for child in children:
-        with suppress(OSError):
-            child.log.write_bytes(b"")
-            child.log.chmod(0o600)

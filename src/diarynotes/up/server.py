@@ -71,12 +71,14 @@ def client_environment(port: int, keys: Keys, folder: Path) -> dict[str, str]:
     }
 
 
-def make_database(database_url: str) -> None:
-    """Makes Prefect's database in the embedded Postgres where there is none. Raises: StorageFailed."""
+def make_database(database_url: str) -> bool:
+    """Makes Prefect's database in the embedded Postgres where there is none; whether it did. Raises: StorageFailed."""
     try:
         with psycopg.connect(host=_socket_folder(database_url), user="postgres", autocommit=True) as connection:
-            if not connection.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone():
-                connection.execute(f"create database {DATABASE}")
+            if connection.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone():
+                return False
+            connection.execute(f"create database {DATABASE}")
+            return True
     except psycopg.Error as error:
         raise StorageFailed(
             _socket_folder(database_url), f"no database for Prefect ({type(error).__name__})"
