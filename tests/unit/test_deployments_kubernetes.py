@@ -270,6 +270,7 @@ def test_workers_may_do_what_prefect_needs_and_nothing_else(overlay):
 
 OUTSIDE = "203.0.113.7"
 METADATA = "169.254.169.254"
+NODE_NAMES = "169.254.20.10"
 CLUSTER_API = "10.96.0.1"
 POSTGRES = {"dev": "postgres", "prod": "10.20.0.5"}
 
@@ -319,8 +320,9 @@ def test_all_that_must_talk_can(overlay):
     ways = [(client, "prefect-server", 4200) for client in clients]
     ways += [(client, POSTGRES[overlay], 5432) for client in stores]
     ways += [(client, "redis", 6379) for client in ("prefect-server", "prefect-services")]
-    ways += [(client, OUTSIDE, 443) for client in (*FLOW_RUNS, "receiver")]
-    ways += [(client, METADATA, 80) for client in FLOW_RUNS]
+    ways += [(client, OUTSIDE, 443) for client in (*FLOW_RUNS, "receiver", "prefect-services")]
+    ways += [(client, METADATA, 80) for client in (*FLOW_RUNS, "receiver")]
+    ways += [(client, NODE_NAMES, 53) for client in pods(overlay)]
     ways += [(client, CLUSTER_API, 443) for client in ("worker-cpu", "worker-gpu")]
     assert [way for way in ways if not reaches(overlay, *way)] == []
 
@@ -329,8 +331,9 @@ def test_all_that_must_talk_can(overlay):
 def test_nothing_else_can(overlay):
     everyone = pods(overlay).keys()
     ways = [(client, "redis", 6379) for client in everyone - {"prefect-server", "prefect-services"}]
-    ways += [(client, OUTSIDE, port) for client in everyone for port in (22, 80, 25)]
-    ways += [(client, OUTSIDE, 443) for client in ("watcher", "redis", "prefect-server", "prefect-services")]
+    ways += [(client, OUTSIDE, port) for client in everyone for port in (22, 25, 53, 80)]
+    ways += [(client, OUTSIDE, 443) for client in ("watcher", "redis", "prefect-server")]
+    ways += [(client, METADATA, 80) for client in everyone - {*FLOW_RUNS, "receiver"}]
     ways += [(client, CLUSTER_API, 443) for client in (*FLOW_RUNS, "receiver", "watcher", "prefect-server")]
     ways += [("redis", "prefect-server", 4200), ("worker-cpu", POSTGRES[overlay], 5432), ("receiver", "watcher", 8080)]
     assert [way for way in ways if reaches(overlay, *way)] == []
