@@ -358,3 +358,29 @@ def test_every_secret_of_compose_is_a_file_that_the_entrypoint_names_rightly():
     for name, secret in compose["secrets"].items():
         assert secret["file"].startswith("/etc/diarynotes/secrets/"), name
         assert any(fnmatch(name, known) for known in ("postgres_*", "redis_*", "diarynotes_*", "prefect_*"))
+
+
+# -- messages to operators --------------------------------------------------------------------------------------------
+
+
+def payloads() -> dict[str, str]:
+    """What is posted, before it is filled in, by the automation's name."""
+    told = yaml.safe_load((ROOT / "deployments" / "automations" / "alerts.yaml").read_text())["automations"]
+    return {one["name"]: one["actions"][0]["payload"] for one in told}
+
+
+@pytest.mark.parametrize("name", payloads())
+def test_messages_are_json_whatever_is_in_them_and_name_no_file(name):
+    from prefect.server.utilities.user_templates import render_user_template_sync, validate_user_template
+
+    odd = '"quoted" \\ and\nbroken {'
+    run = {"id": "prefect.flow-run.0b5f", "name": 'pick up "letter".m4a'}
+    event = {"resource": run, "payload": dict.fromkeys(("code", "reason", "spent_usd", "limit_usd", "period"), odd)}
+    filled = {"event": event, "flow": {"name": odd}, "deployment": {"name": odd}, "flow_run": {"name": run["name"]}}
+    validate_user_template(payloads()[name])
+    told = json.loads(render_user_template_sync(payloads()[name], filled))
+    assert told.keys() == {"text"}
+    assert odd in told["text"]
+    assert "letter" not in told["text"]
+    bare = {"event": {"resource": {"id": "x"}, "payload": {}}, "flow": None, "deployment": None}
+    assert "?" in json.loads(render_user_template_sync(payloads()[name], bare))["text"]
