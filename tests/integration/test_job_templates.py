@@ -194,6 +194,7 @@ def test_a_container_reaches_the_server_and_finds_what_was_dropped(name, configu
     assert host["NetworkMode"] == "diarynotes"
     assert host["Binds"] == [
         "diarynotes-home:/var/lib/diarynotes",
+        "/var/lib/diarynotes/spool",  # its own
         "diarynotes-inbox:/var/lib/diarynotes/bucket",
         "diarynotes-models:/models:ro",
     ]

@@ -347,7 +347,7 @@ def test_compose_names_only_what_is_there(files):
     for name, service in services.items():
         assert set(service.get("secrets", ())) <= compose["secrets"].keys(), name
         assert set(service.get("depends_on", ())) <= services.keys(), name
-        volumes = {volume.partition(":")[0] for volume in service.get("volumes", ())}
+        volumes = {volume.partition(":")[0] for volume in service.get("volumes", ()) if ":" in volume}
         assert volumes <= compose["volumes"].keys(), name
         for dependency, how in service.get("depends_on", {}).items():
             waits_for_health = how["condition"] == "service_healthy"
@@ -363,6 +363,7 @@ def test_compose_services_are_confined_and_seen_from_this_host_alone(files):
         plain = {key for key in environment if SECRET_NAME.search(key) and not key.endswith("_FILE")}
         assert plain <= {"SECRETS"}, f"{name} has more in plain text than the folder's name"
         assert PINNED.match(service["image"]) or service["image"] in ("diarynotes:cpu", "diarynotes:gpu"), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
         if service["image"].startswith("diarynotes:"):
             assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
         if service["restart"] == "unless-stopped":
@@ -389,6 +390,17 @@ def test_what_works_goes_on_with_the_weights_that_are_there(files):
     for name in WORKERS & services.keys():
         settings = load_settings(services[name]["environment"])
         assert not settings.fetch_models, f"{name} would try to write into a volume that is read-only"
+
+
+@with_and_without_gpu
+def test_no_container_sweeps_what_another_one_has_decoded(files):
+    """Whose process is dead is told by its number, which means nothing from one container to the next."""
+    services = composed(*files)["services"]
+    for name in WORKERS & services.keys():
+        assert "/var/lib/diarynotes/spool" in services[name]["volumes"], "a volume that no other container has"
+    for image in IMAGES:
+        made = next(run for run in values_of(steps_of(image), "RUN") if "install --directory" in run)
+        assert " /var/lib/diarynotes/spool " in made, "else it would belong to root"
 
 
 def test_alone_a_worker_does_everything_itself():
