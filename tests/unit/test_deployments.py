@@ -477,16 +477,17 @@ def test_the_page_makes_every_secret_that_compose_and_docker_name(tmp_path):
     folder = tmp_path / "secrets"
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SECRETS": str(folder)}
     script = commands.replace("/etc/diarynotes/secrets", str(folder))
-    for _ in range(2):
-        done = subprocess.run(["sh", "-euc", script], env=environment, cwd=tmp_path, capture_output=True, text=True)
-        assert (done.returncode, done.stderr) == (0, "")
-        (folder / "vendors.env").write_text("DIARYNOTES_OPENAI_API_KEY=mine")  # which a second time must not empty
+    done = subprocess.run(["sh", "-euc", script], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
     named = {Path(secret["file"]).name for secret in composed()["secrets"].values()}
     template = registering().read_template("cpu", "docker", {})
     mounts = template["job_configuration"]["container_create_kwargs"]["mounts"]
     named |= {Path(mount["Source"]).name for mount in mounts}
     assert {file.name for file in folder.iterdir()} == named
     assert all(file.stat().st_size and not file.stat().st_mode & 0o007 for file in folder.iterdir())
+    made = {file: file.read_text() for file in folder.iterdir()}
+    subprocess.run(["sh", "-c", script], env=environment, cwd=tmp_path, capture_output=True)
+    assert {file: file.read_text() for file in folder.iterdir()} == made, "what they encrypt would be lost with them"
 
 
 # -- messages to operators --------------------------------------------------------------------------------------------
