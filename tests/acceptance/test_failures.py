@@ -141,15 +141,20 @@ def register_automations(environment: dict[str, str], inbox: Inbox, folder: Path
     folder.mkdir(exist_ok=True)
     for file in (ROOT / "deployments" / "automations").iterdir():
         copy = folder / file.name
-        copy.write_text(file.read_text().replace("within: 180", "within: 10"))
-        copy.chmod(0o755)
+        if file.is_file():
+            copy.write_text(file.read_text().replace("within: 180", "within: 10"))
     subprocess.run(
-        [str(folder / "register.sh")],
+        [sys.executable, str(folder / "register.py")],
         env={**environment, "ALERT_URL": inbox.url},
         check=True,
         timeout=PATIENCE_S,
         capture_output=True,
     )
+
+
+def automations(api: httpx.Client) -> dict[str, dict[str, Any]]:
+    found = api.post("/automations/filter", json={}).raise_for_status().json()
+    return {one["name"].removeprefix("diarynotes-"): one for one in found}
 
 
 def start_run(api: httpx.Client, name: str) -> str:
@@ -168,13 +173,16 @@ def set_state(api: httpx.Client, run: str, kind: str, name: str | None = None) -
 def test_operators_are_told(full_server: dict[str, str], inbox: Inbox, tmp_path: Path) -> None:
     folder = tmp_path / "automations"
     register_automations(full_server, inbox, folder)
-    register_automations(full_server, inbox, folder)
     with httpx.Client(base_url=full_server["PREFECT_API_URL"], timeout=30) as api:
-        found = api.post("/automations/filter", json={}).raise_for_status().json()
-        assert sorted(one["name"].removeprefix("diarynotes-") for one in found) == [
-            *("budget", "crashed", "dead", "late", "lost-runs", "many-quarantined")
-        ]
-        lost = start_run(api, "lost run")
+        first = automations(api)
+        assert sorted(first) == [*("budget", "crashed", "dead", "late", "lost-runs", "many-quarantined")]
+        quarantined = first["many-quarantined"]["id"]
+        api.patch(f"/automations/{quarantined}", json={"enabled": False}).raise_for_status()
+        register_automations(full_server, inbox, folder)
+        again = automations(api)
+        assert {name: one["id"] for name, one in again.items()} == {name: one["id"] for name, one in first.items()}
+        assert [name for name, one in again.items() if not one["enabled"]] == ["many-quarantined"]
+        lost = start_run(api, 'pick up "my letter".m4a')
         beat = {
             "event": "prefect.flow-run.heartbeat",
             "resource": {"prefect.resource.id": f"prefect.flow-run.{lost}"},
@@ -184,14 +192,17 @@ def test_operators_are_told(full_server: dict[str, str], inbox: Inbox, tmp_path:
         }
         api.post("/events", json=[beat]).raise_for_status()
         subprocess.run([sys.executable, "-c", EMIT], env=full_server, cwd=ROOT, check=True, timeout=PATIENCE_S)
-        set_state(api, start_run(api, "unlucky run"), "SCHEDULED", "Late")
+        set_state(api, start_run(api, "another \\ letter"), "SCHEDULED", "Late")
         assert wait_until(lambda: bool(inbox.holding("gave a recording up") and inbox.holding("budget")))
         assert inbox.holding("gave a recording up") == [
             "diarynotes gave a recording up: worker_died (resource_exhaustion). There may be more: run diarynotes dead."
         ]
         assert inbox.holding("budget") == ["A budget of diarynotes is nearly used up: 8.5 of 10 USD this month."]
-        assert wait_until(lambda: bool(inbox.holding("is late: unlucky run")))
-        assert wait_until(lambda: bool(inbox.holding("crashed: lost run")))
+        assert wait_until(lambda: bool(inbox.holding("is late: pick-up/?.")))
+        assert wait_until(
+            lambda: bool(inbox.holding(f"crashed: pick-up/?. Look at it: prefect flow-run inspect {lost}"))
+        )
+        assert inbox.holding("letter") == [], "names of runs name files"
         state = api.get(f"/flow_runs/{lost}").json()["state"]
         assert (state["type"], state["message"]) == ("CRASHED", "Its heartbeats are missing, so its process is gone.")
 

@@ -77,12 +77,14 @@ def container_of(manifest: dict[str, Any]) -> dict[str, Any]:
     return manifest["spec"]["template"]["spec"]["containers"][0]
 
 
-@pytest.mark.parametrize("name", ["kubernetes-cpu", "kubernetes-gpu", "docker"])
+@pytest.mark.parametrize("name", ["kubernetes-cpu", "kubernetes-gpu", "docker-cpu", "docker-gpu"])
 def test_every_variable_is_used_and_every_default_fits_its_own_schema(name):
     template = template_of(name)
     variables, used = template["variables"]["properties"], json.dumps(template["job_configuration"])
     Draft7Validator.check_schema(template["variables"])
-    assert [variable for variable in variables if f"{{{{ {variable} }}}}" not in used] == []
+    unused = [variable for variable in variables if f"{{{{ {variable} }}}}" not in used]
+    merged = isinstance(template["job_configuration"]["env"], dict)  # `env` is laid upon it without being named
+    assert unused == (["env"] if merged else [])
     defaults = {key: entry["default"] for key, entry in variables.items() if "default" in entry}
     assert list(Draft7Validator(template["variables"]).iter_errors(defaults)) == []
     WorkPoolCreate(name="pool", type=name.partition("-")[0], base_job_template=template)  # as Prefect's server checks
@@ -163,16 +165,70 @@ def test_the_two_kubernetes_templates_differ_only_where_gpus_do():
     assert gpu["job_configuration"] == cpu["job_configuration"]
 
 
-def test_docker_takes_the_rendered_container(configured):
-    worker = DockerWorker(work_pool_name="docker")
+def test_the_two_docker_templates_differ_only_where_gpus_do():
+    cpu, gpu = template_of("docker-cpu"), template_of("docker-gpu")
+    differing = {
+        key for key, entry in gpu["variables"]["properties"].items() if entry != cpu["variables"]["properties"].get(key)
+    }
+    assert differing == {"image", "env", "gpu_count", "mem_limit", "shm_size"}
+    del gpu["job_configuration"]["container_create_kwargs"]["device_requests"]
+    assert gpu["job_configuration"] == cpu["job_configuration"]
+
+
+def create_container(name: str, **values: Any) -> dict[str, Any]:
+    """What the worker asks Docker's API for; docker-py refuses what that does not know."""
+    worker = DockerWorker(work_pool_name="cpu")
     engine = Mock(**{"version.return_value": {"Version": "28.2.2"}})
-    settings = worker._build_container_settings(engine, render("docker", secrets_folder="/srv/secrets"))
-    request = _create_container_args({**settings, "version": "1.50"})  # refuses what Docker's API does not know
+    return _create_container_args(
+        {**worker._build_container_settings(engine, render(name, **values)), "version": "1.50"}
+    )
+
+
+@pytest.mark.parametrize("name", ["docker-cpu", "docker-gpu"])
+def test_a_container_reaches_the_server_and_finds_what_was_dropped(name, configured):
+    """Its worker runs on the host, where the server is at an address that leads nowhere from inside a container."""
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:4200/api"}):
+        request = create_container(name, env={"DIARYNOTES_LANGUAGE": "de"})
+    host, environment = request["host_config"], request["environment"]
+    assert environment["PREFECT_API_URL"] == "http://prefect-server:4200/api"
+    assert host["NetworkMode"] == "diarynotes"
+    assert host["Binds"] == [
+        "diarynotes-home:/var/lib/diarynotes",
+        "/var/lib/diarynotes/spool",  # its own
+        "diarynotes-inbox:/var/lib/diarynotes/bucket",
+        "diarynotes-models:/models:ro",
+    ]
+    assert (environment["DIARYNOTES_FETCH_MODELS"], environment["DIARYNOTES_LANGUAGE"]) == ("false", "de")
+    assert "PREFECT_HOME" not in environment, "a folder of the worker's user"
+
+
+@pytest.mark.parametrize("name", ["docker-cpu", "docker-gpu"])
+def test_a_container_has_its_own_secrets_and_those_as_files(name, configured):
+    request = create_container(name, secrets_folder="/srv/secrets")
+    assert AUTH not in json.dumps(request)
+    for mount in request["host_config"]["Mounts"]:
+        file = mount["Source"].removeprefix("/srv/secrets/")
+        assert mount == {
+            "Type": "bind",
+            "Source": f"/srv/secrets/{file}",
+            "Target": f"/run/secrets/{file}",
+            "ReadOnly": True,
+        }
+    files = {mount["Target"].rpartition("/")[2] for mount in request["host_config"]["Mounts"]}
+    assert files == {"prefect_api_auth_string", "diarynotes_database_url", "vendors.env"}
+
+
+def test_a_container_is_confined_and_leaves_nothing_behind(configured):
+    request = create_container("docker-cpu")
     host = request["host_config"]
     assert request["command"] == "prefect flow-run execute"
     assert request["healthcheck"] == {"test": ["NONE"]}, "a flow run serves no address to be asked at"
-    assert host["Mounts"] == [{"Type": "bind", "Source": "/srv/secrets", "Target": "/run/secrets", "ReadOnly": True}]
-    assert host["Binds"] == ["diarynotes-home:/var/lib/diarynotes", "diarynotes-models:/models:ro"]
     assert (host["Memory"], host["MemorySwap"], host["NanoCpus"]) == (8 << 30, 8 << 30, 4_000_000_000)
     assert (host["ReadonlyRootfs"], host["CapDrop"], host["AutoRemove"]) == (True, ["ALL"], True)
-    assert host["NetworkMode"] == "diarynotes"
+    assert host["SecurityOpt"] == ["no-new-privileges"]
+    assert set(host["Tmpfs"]) == {"/tmp", "/home/diarynotes"}
+
+
+def test_a_container_gets_the_gpus_that_it_asks_for(configured):
+    (asked,) = create_container("docker-gpu", gpu_count=2)["host_config"]["DeviceRequests"]
+    assert (asked["Driver"], asked["Count"], asked["Capabilities"]) == ("nvidia", 2, [["gpu"]])

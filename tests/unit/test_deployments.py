@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import importlib.util
 import io
 import json
 import os
@@ -12,7 +13,9 @@ import sys
 import threading
 import tomllib
 from fnmatch import fnmatch
+from functools import cache, reduce
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,6 +23,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from diarynotes.settings import load_settings
 
 compose_spec = pytest.importorskip("compose_spec", reason="belongs to the extra dev")
 dockerfile_parse = pytest.importorskip("dockerfile_parse", reason="belongs to the extra dev")
@@ -201,8 +206,11 @@ def test_secrets_in_files_become_the_environment(tmp_path):
     command = 'printf %s "$DIARYNOTES_DATABASE_URL|$PREFECT_API_AUTH_STRING"'
     shown = enter(tmp_path, command, PREFECT_API_AUTH_STRING="given")
     assert shown == "postgresql://a b'\"$c:d@host/x?y=1&z=%20|given"
+    (tmp_path / "vendors.env").write_text("# keys\n\nDIARYNOTES_OPENAI_API_KEY=a=b\"'$c==\nlower=x\nNOTHING\nLAST=z")
+    assert enter(tmp_path, 'printf %s "$DIARYNOTES_OPENAI_API_KEY|$LAST"') == "a=b\"'$c==|z"
+    assert enter(tmp_path, 'printf %s "$LAST"', LAST="given") == "given"
     names = {line.partition("=")[0] for line in enter(tmp_path, "env").splitlines()}
-    assert not {"NOT-A-NAME", "1ST", "FOLDER"} & names
+    assert not {"NOT-A-NAME", "1ST", "FOLDER", "VENDORS.ENV", "LOWER", "lower", "NOTHING"} & names
     assert enter(tmp_path / "nothing here", "echo well") == "well\n"
 
 
@@ -228,56 +236,44 @@ def test_health_is_what_the_process_answers(status, code):
     assert (done.returncode, done.stderr) == (code, b"")
 
 
-def register(tmp_path: Path, kind: str, *, existing: str | None = None) -> tuple[int, list[str]]:
-    """The exit code, and the calls of `prefect` that the script makes; templates that it hands over are kept.
-
-    `existing` is the type of the pools where they and their queues are there already.
-    """
-    stub = tmp_path / "prefect"
-    stub.write_text(
-        f"""#!/bin/sh
-        echo "$@" >>{tmp_path}/calls
-        case "$*" in
-            *base-job-template*) cp "$8" {tmp_path}/template-$4 ;;
-            *work-pool\\ inspect*) echo '{{  "type": "{existing or kind}" }}' ;;
-            *work-queue\\ inspect*) exit {0 if existing else 1} ;;
-        esac
-        """
-    )
-    stub.chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "IMAGE_GPU": "r.example.org/d:7-gpu"}
-    done = subprocess.run([ROOT / "deployments" / "register.sh", kind], env=environment, capture_output=True)
-    return done.returncode, (tmp_path / "calls").read_text().splitlines()
+@cache
+def registering() -> ModuleType:
+    """deployments/register.py; what it does with a server is tested with one."""
+    spec = importlib.util.spec_from_file_location("registering", ROOT / "deployments" / "register.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its data classes look for their names
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_pools_and_queues_are_made_before_the_deployments(tmp_path):
-    code, calls = register(tmp_path, "kubernetes")
-    assert (code, calls[-1]) == (0, "--no-prompt deploy --all")
-    for number, queue in enumerate(("urgent", "normal", "low"), start=1):
-        for pool in ("cpu", "gpu"):
-            assert f"work-queue create {queue} --pool {pool} --priority {number}" in calls
-    gpu = yaml.safe_load((tmp_path / "template-gpu").read_text())
-    assert gpu["variables"]["properties"]["image"]["default"] == "r.example.org/d:7-gpu"
-    cpu = yaml.safe_load((tmp_path / "template-cpu").read_text())
-    assert cpu == yaml.safe_load((ROOT / "deployments" / "job-templates" / "kubernetes-cpu.json").read_text())
+def test_templates_take_from_the_environment_what_they_name_and_nothing_else():
+    given = {
+        "IMAGE_CPU": "r.example.org/d:7-cpu",
+        "INBOX": "/srv/drops",
+        "SECRETS": "/srv/secrets",
+        "DIARYNOTES_TIMEZONE": "Europe/Zurich",
+        "DIARYNOTES_TRANSCRIBE_ON": "",
+        "DIARYNOTES_OPENAI_API_KEY": "not-to-be-seen",
+    }
+    template = registering().read_template("cpu", "docker", given)
+    defaults = {name: entry.get("default") for name, entry in template["variables"]["properties"].items()}
+    assert (defaults["image"], defaults["inbox"]) == ("r.example.org/d:7-cpu", "/srv/drops")
+    assert defaults["secrets_folder"] == "/srv/secrets"
+    assert defaults["env"]["DIARYNOTES_TIMEZONE"] == "Europe/Zurich"
+    assert "not-to-be-seen" not in json.dumps(template)
+    for kind in ("docker", "kubernetes"):
+        for pool in registering().POOLS:
+            file = ROOT / "deployments" / "job-templates" / f"{kind}-{pool}.json"
+            assert registering().read_template(pool, kind, {}) == json.loads(file.read_text())
 
 
-def test_registering_again_leaves_queues_alone(tmp_path):
-    code, calls = register(tmp_path, "process", existing="process")
-    assert code == 0
-    assert not any("work-queue create" in call for call in calls)
-
-
-def test_a_pool_of_another_type_is_not_passed_over(tmp_path):
-    code, calls = register(tmp_path, "docker", existing="process")
-    assert code == 1
-    assert "--no-prompt deploy --all" not in calls
-
-
-@pytest.mark.parametrize("kind", ["kubernetes", "docker", "process"])
-def test_prefect_understands_every_call(kind, tmp_path):
-    for call in register(tmp_path, kind)[1]:
-        understand_prefect(call.removeprefix("--no-prompt ").split())
+def test_deployments_are_where_pools_are_made():
+    deployed = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    assert {one["work_pool"]["name"] for one in deployed} <= set(registering().POOLS)
+    assert {one["work_pool"]["work_queue_name"] for one in deployed} <= set(registering().QUEUES)
+    assert all("diarynotes" in one["tags"] for one in deployed), "by which their pauses are found"
 
 
 def understand_prefect(arguments: list[str]) -> None:
@@ -297,12 +293,15 @@ def understand(command: list[str]) -> None:
     elif program == "diarynotes":
         main.commands[arguments[0]].make_context(arguments[0], arguments[1:])
     else:
-        assert program == "deployments/register.sh"
-        assert arguments[0] in ("kubernetes", "docker", "process")
+        script, *types = arguments
+        assert (program, script) == ("python", "deployments/register.py")
+        assert len(types) == 1
+        assert types[0] in registering().TYPES
 
 
 def test_what_containers_start_is_understood():
-    commands = [service["command"] for service in composed()["services"].values() if "command" in service]
+    services = composed("compose.gpu.yaml")["services"].values()
+    commands = [service["command"] for service in services if "command" in service]
     commands = [command for command in commands if command[0] != "sh"]
     for path in sorted((ROOT / "deployments" / "kubernetes" / "base").glob("*.yaml")):
         for manifest in yaml.safe_load_all(path.read_text()):
@@ -317,34 +316,54 @@ def test_what_containers_start_is_understood():
 # -- compose ----------------------------------------------------------------------------------------------------------
 
 
-def composed() -> dict[str, Any]:
-    """The compose file with its variables at their defaults, as Compose itself would read it."""
-    text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (DOCKER / "compose.yaml").read_text()).replace("$$", "$")
-    parsed = compose_spec.PyOptions(apply_merge=True).from_yaml(text)
+def composed(*files: str) -> dict[str, Any]:
+    """compose.yaml and what is given beside it, their variables at their defaults, as Compose would read them."""
+    texts = [(DOCKER / name).read_text() for name in ("compose.yaml", *files)]
+    filled = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text).replace("$$", "$") for text in texts]
+    parsed = parse_compose(yaml.safe_dump(reduce(merge, [parse_compose(text).to_dict() for text in filled])))
     parsed.validate()
-    return parsed.to_dict()
+    found: dict[str, Any] = parsed.to_dict()
+    return found
 
 
-def test_compose_names_only_what_is_there():
-    compose = composed()
+def parse_compose(text: str) -> Any:
+    return compose_spec.PyOptions(apply_merge=True).from_yaml(text)
+
+
+def merge(below: Any, above: Any) -> Any:
+    """As Compose puts one file upon another: mappings into each other, lists one after the other."""
+    if isinstance(below, dict) and isinstance(above, dict):
+        return {**below, **{key: merge(below[key], value) if key in below else value for key, value in above.items()}}
+    return below + above if isinstance(below, list) and isinstance(above, list) else above
+
+
+with_and_without_gpu = pytest.mark.parametrize("files", [(), ("compose.gpu.yaml",)], ids=["alone", "gpu"])
+
+
+@with_and_without_gpu
+def test_compose_names_only_what_is_there(files):
+    compose = composed(*files)
     services = compose["services"]
     for name, service in services.items():
         assert set(service.get("secrets", ())) <= compose["secrets"].keys(), name
         assert set(service.get("depends_on", ())) <= services.keys(), name
-        volumes = {volume.partition(":")[0] for volume in service.get("volumes", ())}
+        volumes = {volume.partition(":")[0] for volume in service.get("volumes", ()) if ":" in volume}
         assert volumes <= compose["volumes"].keys(), name
         for dependency, how in service.get("depends_on", {}).items():
             waits_for_health = how["condition"] == "service_healthy"
             assert not waits_for_health or "test" in services[dependency]["healthcheck"], f"{name} waits for ever"
 
 
-def test_compose_services_are_confined_and_seen_from_this_host_alone():
-    for name, service in composed()["services"].items():
+@with_and_without_gpu
+def test_compose_services_are_confined_and_seen_from_this_host_alone(files):
+    for name, service in composed(*files)["services"].items():
         for port in service.get("ports", ()):
             assert str(port).startswith("127.0.0.1:") or port["host_ip"] == "127.0.0.1", name
         environment = service.get("environment", {})
-        assert [key for key in environment if SECRET_NAME.search(key) and not key.endswith("_FILE")] == [], name
+        plain = {key for key in environment if SECRET_NAME.search(key) and not key.endswith("_FILE")}
+        assert plain <= {"SECRETS"}, f"{name} has more in plain text than the folder's name"
         assert PINNED.match(service["image"]) or service["image"] in ("diarynotes:cpu", "diarynotes:gpu"), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
         if service["image"].startswith("diarynotes:"):
             assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
         if service["restart"] == "unless-stopped":
@@ -358,3 +377,140 @@ def test_every_secret_of_compose_is_a_file_that_the_entrypoint_names_rightly():
     for name, secret in compose["secrets"].items():
         assert secret["file"].startswith("/etc/diarynotes/secrets/"), name
         assert any(fnmatch(name, known) for known in ("postgres_*", "redis_*", "diarynotes_*", "prefect_*"))
+
+
+WORKERS = {"worker", "worker-gpu"}
+
+
+@with_and_without_gpu
+def test_what_works_goes_on_with_the_weights_that_are_there(files):
+    services = composed(*files)["services"]
+    working = {name for name, service in services.items() if "models:/models:ro" in service.get("volumes", ())}
+    assert WORKERS & services.keys() <= working
+    for name in WORKERS & services.keys():
+        settings = load_settings(services[name]["environment"])
+        assert not settings.fetch_models, f"{name} would try to write into a volume that is read-only"
+
+
+@with_and_without_gpu
+def test_no_container_sweeps_what_another_one_has_decoded(files):
+    """Whose process is dead is told by its number, which means nothing from one container to the next."""
+    services = composed(*files)["services"]
+    for name in WORKERS & services.keys():
+        assert "/var/lib/diarynotes/spool" in services[name]["volumes"], "a volume that no other container has"
+    for image in IMAGES:
+        made = next(run for run in values_of(steps_of(image), "RUN") if "install --directory" in run)
+        assert " /var/lib/diarynotes/spool " in made, "else it would belong to root"
+
+
+def test_alone_a_worker_does_everything_itself():
+    settings = load_settings(composed()["services"]["worker"]["environment"])
+    assert (settings.transcribe_on, settings.write_on) == ("", "")
+
+
+def test_with_a_gpu_recordings_are_heard_on_it_and_written_where_the_keys_are():
+    deployed = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    pools = {f"{one['entrypoint'].rpartition(':')[2]}/{one['name']}": one["work_pool"]["name"] for one in deployed}
+    services = composed("compose.gpu.yaml")["services"]
+    served = {next(word for word in services[name]["command"] if "--pool=" in word): name for name in WORKERS}
+    for name in WORKERS:
+        settings = load_settings(services[name]["environment"])
+        hearing, writing = (
+            services[served[f"--pool={pools[on]}"]] for on in (settings.transcribe_on, settings.write_on)
+        )
+        assert hearing["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"], name
+        assert load_settings(hearing["environment"]).device == "cuda"
+        assert [file["path"] for file in writing["env_file"]] == ["/etc/diarynotes/secrets/vendors.env"], name
+    kept = (
+        "networks",
+        "read_only",
+        "tmpfs",
+        "cap_drop",
+        "security_opt",
+        "secrets",
+        "volumes",
+        "healthcheck",
+        "depends_on",
+    )
+    for key in (*kept, "logging", "restart", "stop_grace_period"):
+        assert services["worker-gpu"][key] == services["worker"][key], key
+    differing = {
+        key
+        for key in services["worker-gpu"]["environment"]
+        if services["worker-gpu"]["environment"][key] != services["worker"]["environment"].get(key)
+    }
+    assert differing == {"DIARYNOTES_DEVICE"}
+
+
+def test_runs_in_containers_of_their_own_are_set_as_those_of_a_worker():
+    services = composed()["services"]
+    for pool in registering().POOLS:
+        template = registering().read_template(pool, "docker", services["register"]["environment"])
+        variables = {name: entry.get("default") for name, entry in template["variables"]["properties"].items()}
+        environment = template["job_configuration"]["env"] | variables["env"]
+        del environment["PREFECT_API_URL"]  # which stands in a variable of its own
+        worker = services["worker"]["environment"]
+        assert {name: worker[name] for name in environment if worker.get(name)} == {
+            name: value for name, value in environment.items() if value and name != "DIARYNOTES_DEVICE"
+        }
+        assert variables["api_url"] == worker["PREFECT_API_URL"]
+        assert variables["networks"] == [
+            composed()["networks"][name]["name"] for name in services["worker"]["networks"]
+        ]
+        named = {composed()["volumes"][name]["name"] for name in ("home", "models", "inbox")}
+        assert named == {variables["home"], variables["models"], variables["inbox"]}
+
+
+PAGE = (ROOT / "docs" / "deploying.md").read_text()
+
+
+def test_the_page_makes_every_secret_that_compose_and_docker_name(tmp_path):
+    """Its own commands, with a folder of the test in the place of the one in /etc."""
+    (commands,) = [
+        block
+        for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+        if "openssl rand" in block and "docker compose" in block
+    ]
+    for name in ("docker", "chgrp", "install"):
+        (tmp_path / name).write_text('#!/bin/sh\ncase $0 in *install) mkdir -p "$SECRETS" ;; esac\n')
+        (tmp_path / name).chmod(0o755)
+    folder = tmp_path / "secrets"
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SECRETS": str(folder)}
+    script = commands.replace("/etc/diarynotes/secrets", str(folder))
+    done = subprocess.run(["sh", "-euc", script], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    named = {Path(secret["file"]).name for secret in composed()["secrets"].values()}
+    template = registering().read_template("cpu", "docker", {})
+    mounts = template["job_configuration"]["container_create_kwargs"]["mounts"]
+    named |= {Path(mount["Source"]).name for mount in mounts}
+    assert {file.name for file in folder.iterdir()} == named
+    assert all(file.stat().st_size and not file.stat().st_mode & 0o007 for file in folder.iterdir())
+    made = {file: file.read_text() for file in folder.iterdir()}
+    subprocess.run(["sh", "-c", script], env=environment, cwd=tmp_path, capture_output=True)
+    assert {file: file.read_text() for file in folder.iterdir()} == made, "what they encrypt would be lost with them"
+
+
+# -- messages to operators --------------------------------------------------------------------------------------------
+
+
+def payloads() -> dict[str, str]:
+    """What is posted, before it is filled in, by the automation's name."""
+    told = yaml.safe_load((ROOT / "deployments" / "automations" / "alerts.yaml").read_text())["automations"]
+    return {one["name"]: one["actions"][0]["payload"] for one in told}
+
+
+@pytest.mark.parametrize("name", payloads())
+def test_messages_are_json_whatever_is_in_them_and_name_no_file(name):
+    from prefect.server.utilities.user_templates import render_user_template_sync, validate_user_template
+
+    odd = '"quoted" \\ and\nbroken {'
+    run = {"id": "prefect.flow-run.0b5f", "name": 'pick up "letter".m4a'}
+    event = {"resource": run, "payload": dict.fromkeys(("code", "reason", "spent_usd", "limit_usd", "period"), odd)}
+    filled = {"event": event, "flow": {"name": odd}, "deployment": {"name": odd}, "flow_run": {"name": run["name"]}}
+    validate_user_template(payloads()[name])
+    told = json.loads(render_user_template_sync(payloads()[name], filled))
+    assert told.keys() == {"text"}
+    assert odd in told["text"]
+    assert "letter" not in told["text"]
+    bare = {"event": {"resource": {"id": "x"}, "payload": {}}, "flow": None, "deployment": None}
+    assert "?" in json.loads(render_user_template_sync(payloads()[name], bare))["text"]

@@ -111,9 +111,13 @@ def test_no_object_is_there_twice_and_no_secret_at_all(overlay):
 # -- references -------------------------------------------------------------------------------------------------------
 
 
+def containers_of(pod: Manifest) -> list[Manifest]:
+    return [*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]]
+
+
 def environment_sources(pod: Manifest) -> Iterator[tuple[str, str, str | None]]:
     """Kind, name and key (None for all) of what the environments of a pod's containers are made from."""
-    for container in pod["spec"]["containers"]:
+    for container in containers_of(pod):
         for source in container.get("envFrom", ()):
             for kind, reference in source.items():
                 yield kind.removesuffix("Ref"), reference["name"], None
@@ -136,7 +140,7 @@ def test_pods_name_only_what_exists(overlay):
         assert spec.get("serviceAccountName", "worker") in accounts, name
         own = of_kind(overlay, "StatefulSet").get(name, {"spec": {}})["spec"].get("volumeClaimTemplates", ())
         volumes = {volume["name"]: volume for volume in (*spec.get("volumes", ()), *(one["metadata"] for one in own))}
-        mounted = {mount["name"] for container in spec["containers"] for mount in container.get("volumeMounts", ())}
+        mounted = {mount["name"] for container in containers_of(pod) for mount in container.get("volumeMounts", ())}
         assert mounted == volumes.keys(), name
         for volume in volumes.values():
             if "persistentVolumeClaim" in volume:
@@ -212,7 +216,7 @@ def test_settings_are_known_to_those_who_read_them(overlay):
 
 def test_flow_runs_use_the_image_of_the_release():
     images = of_kind("prod", "ConfigMap")["flow-run-images"]["data"]
-    own = {container["image"] for name, pod in pods("prod").items() for container in pod["spec"]["containers"]
+    own = {container["image"] for name, pod in pods("prod").items() for container in containers_of(pod)
            if not name.startswith("flow-run") and name != "redis"}  # fmt: skip
     assert own == {images["IMAGE_CPU"]}
 
@@ -227,7 +231,7 @@ def test_every_pod_is_confined(overlay):
         assert spec["securityContext"]["runAsNonRoot"] is True, name
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert spec["automountServiceAccountToken"] is name.startswith("worker-"), name
-        for container in spec["containers"]:
+        for container in containers_of(pod):
             context = container["securityContext"]
             assert (context["readOnlyRootFilesystem"], context["allowPrivilegeEscalation"]) == (True, False), name
             assert context["capabilities"] == {"drop": ["ALL"]}, name
@@ -246,6 +250,24 @@ def test_what_serves_is_asked_for_its_health(overlay):
         assert "livenessProbe" in container or "readinessProbe" in container, name
         if name in of_kind(overlay, "Service"):
             assert "readinessProbe" in container, f"{name} would get requests too early"
+
+
+def test_two_of_a_kind_are_not_on_one_node():
+    for name, owner in of_kind("prod", "Deployment").items():
+        if owner["spec"].get("replicas", 2) > 1:  # none where an autoscaler says how many
+            spread = owner["spec"]["template"]["spec"].get("topologySpreadConstraints", ())
+            hosts = [one for one in spread if one["topologyKey"] == "kubernetes.io/hostname"]
+            assert len(hosts) == 1, f"the second {name} would go with the first one's node"
+            assert selects(hosts[0]["labelSelector"], labels_of(pods("prod")[name])), name
+
+
+@each_overlay
+def test_what_works_on_prefects_database_waits_for_its_schema(overlay):
+    for name, pod in pods(overlay).items():
+        if ("secret", "prefect-server", None) in set(environment_sources(pod)) and name != "prefect-migrate":
+            first = pod["spec"]["initContainers"][0]
+            assert first["args"] == ["python", "/usr/local/lib/diarynotes-schema.py"], name
+            assert first["envFrom"] == pod["spec"]["containers"][0]["envFrom"], name
 
 
 @each_overlay
@@ -270,6 +292,7 @@ def test_workers_may_do_what_prefect_needs_and_nothing_else(overlay):
 
 OUTSIDE = "203.0.113.7"
 METADATA = "169.254.169.254"
+NODE_NAMES = "169.254.20.10"
 CLUSTER_API = "10.96.0.1"
 POSTGRES = {"dev": "postgres", "prod": "10.20.0.5"}
 
@@ -319,8 +342,9 @@ def test_all_that_must_talk_can(overlay):
     ways = [(client, "prefect-server", 4200) for client in clients]
     ways += [(client, POSTGRES[overlay], 5432) for client in stores]
     ways += [(client, "redis", 6379) for client in ("prefect-server", "prefect-services")]
-    ways += [(client, OUTSIDE, 443) for client in (*FLOW_RUNS, "receiver")]
-    ways += [(client, METADATA, 80) for client in FLOW_RUNS]
+    ways += [(client, OUTSIDE, 443) for client in (*FLOW_RUNS, "receiver", "prefect-services")]
+    ways += [(client, METADATA, 80) for client in (*FLOW_RUNS, "receiver")]
+    ways += [(client, NODE_NAMES, 53) for client in pods(overlay)]
     ways += [(client, CLUSTER_API, 443) for client in ("worker-cpu", "worker-gpu")]
     assert [way for way in ways if not reaches(overlay, *way)] == []
 
@@ -329,8 +353,9 @@ def test_all_that_must_talk_can(overlay):
 def test_nothing_else_can(overlay):
     everyone = pods(overlay).keys()
     ways = [(client, "redis", 6379) for client in everyone - {"prefect-server", "prefect-services"}]
-    ways += [(client, OUTSIDE, port) for client in everyone for port in (22, 80, 25)]
-    ways += [(client, OUTSIDE, 443) for client in ("watcher", "redis", "prefect-server", "prefect-services")]
+    ways += [(client, OUTSIDE, port) for client in everyone for port in (22, 25, 53, 80)]
+    ways += [(client, OUTSIDE, 443) for client in ("watcher", "redis", "prefect-server")]
+    ways += [(client, METADATA, 80) for client in everyone - {*FLOW_RUNS, "receiver"}]
     ways += [(client, CLUSTER_API, 443) for client in (*FLOW_RUNS, "receiver", "watcher", "prefect-server")]
     ways += [("redis", "prefect-server", 4200), ("worker-cpu", POSTGRES[overlay], 5432), ("receiver", "watcher", 8080)]
     assert [way for way in ways if reaches(overlay, *way)] == []

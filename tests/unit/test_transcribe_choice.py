@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from diarynotes.errors import BadSettings, ModelUnavailable
+from diarynotes.errors import BadSettings, ModelUnavailable, StorageFailed
 from diarynotes.models import Priority
 from diarynotes.transcribe import choice
 from diarynotes.transcribe.choice import (
@@ -30,6 +31,14 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def online(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "fetch_weights", lambda model, models: models / "whisper" / f"{model}.pt")
+
+
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(model: str, models: Path) -> Path:
+        raise StorageFailed(str(models / "whisper"), "Read-only file system")
+
+    monkeypatch.setattr(choice, "fetch_weights", refused)
 
 
 def put(models: Path, *names: str) -> None:
@@ -100,6 +109,21 @@ def test_offline_pocketsphinx_is_chosen_and_says_what_to_do(tmp_path: Path) -> N
     assert (found.name, found.model, found.second_best) == ("pocketsphinx", None, True)
     assert "base" in found.reason
     assert "cannot be fetched" in found.reason
+
+
+@pytest.mark.usefixtures("read_only")
+def test_where_nothing_can_be_kept_it_goes_on_as_where_nothing_can_be_fetched(tmp_path: Path) -> None:
+    alone = choose_engine(tmp_path, "small")
+    put(tmp_path, "base")
+    nearest = choose_engine(tmp_path, "small")
+
+    assert (alone.name, alone.second_best) == ("pocketsphinx", True)
+    assert (nearest.model, nearest.second_best) == (str(tmp_path / "whisper" / "base.pt"), True)
+    assert "base in place of small" in nearest.reason
+    assert all("Read-only file system" in found.reason for found in (alone, nearest))
+    assert choose_weights("ctranslate2", tmp_path, "small", fetch=True) == replace(nearest, name="ctranslate2")
+    with pytest.raises(StorageFailed, match="Read-only"):
+        choose_weights("whisper", tmp_path, "small", fetch=True, exactly=True)
 
 
 @pytest.mark.usefixtures("online")

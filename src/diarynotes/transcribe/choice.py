@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from diarynotes.errors import ModelUnavailable
+from diarynotes.errors import ModelUnavailable, StorageFailed
 from diarynotes.models import Priority
 from diarynotes.transcribe.weights import DEFAULT_MODEL, fetch_weights, find_any_weights, find_checkpoint, find_weights
 
@@ -19,6 +19,8 @@ ON_CPU = "whisper"
 """The same where there is none: the faster one as measured (docs/transcription.md)."""
 BY_SIZE = ("tiny", "base", "small", "medium", "large-v3-turbo", "large-v1", "large-v2", "large-v3")
 """OpenAI's models that know many languages, by what they cost."""
+_NOT_HAD = (ModelUnavailable, StorageFailed)
+"""Why a model that is wanted cannot be had: nobody gives it, or the folder takes nothing, as on a read-only volume."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def choose_engine(models: Path, model: str | None = None, *, fetch: bool = True,
     name = ON_GPU if gpu else ON_CPU
     try:
         return choose_weights(name, models, model, fetch=fetch)
-    except ModelUnavailable as error:
+    except _NOT_HAD as error:
         reason = f"PocketSphinx hears this, with many wrong words. {error}"
         return Choice("pocketsphinx", None, reason, second_best=True)
 
@@ -82,8 +84,8 @@ def choose_engine(models: Path, model: str | None = None, *, fetch: bool = True,
 def choose_weights(engine: str, models: Path, model: str | None, *, fetch: bool, exactly: bool = False) -> Choice:
     """The weights that `engine` is to run: those of `model`, fetched if need be, else the nearest ones on disk.
 
-    Raises ModelUnavailable where there are none at all, or none of `model` and it is to be that one `exactly`;
-    BadSettings for a model that does not exist.
+    Where there are none at all, or none of `model` and it is to be that one `exactly`, raises what kept it from being
+    fetched, ModelUnavailable or StorageFailed; BadSettings for a model that does not exist.
     """
     found = find_any_weights(models) if model is None else find_weights(model, models)
     if found is not None:
@@ -94,7 +96,7 @@ def choose_weights(engine: str, models: Path, model: str | None, *, fetch: bool,
             folder = models / "whisper"
             raise ModelUnavailable(wanted, f"Fetch it with: diarynotes models pull {wanted}, or put it into {folder}.")
         fetched = fetch_weights(wanted, models)
-    except ModelUnavailable as error:
+    except _NOT_HAD as error:
         nearest = find_nearest(wanted, models)
         if nearest is None or exactly:
             raise
