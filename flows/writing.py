@@ -6,10 +6,12 @@ Short memos of one owner may share a call. Knows the writers of this process; kn
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 
 from diarynotes.diary import Exchange, Memo, SharingWriter, Writer, ask_together, finish_note, write_note
+from diarynotes.errors import WriterFailed
 from diarynotes.ingest import diary_day
 from diarynotes.models import DiaryNote, Recording, RecordingId, Transcript
 from flows.engines import Wishes
@@ -121,8 +123,10 @@ def write_together(shop: Workshop, group: Sequence[Work]) -> dict[RecordingId, W
         private=shop.writers.private(owner),
         exchange=exchange,
     )
-    return {
-        work.recording.id: Written(finish_note(answer, work.transcript, day=work.day), frozenset(exchange.billed))
-        for work, answer in zip(group, answers, strict=True)
-        if answer is not None
-    }
+    written = {}
+    for work, answer in zip(group, answers, strict=True):
+        if answer is not None:
+            with suppress(WriterFailed):  # of which hardly anything was said: it goes alone
+                note = finish_note(answer, work.transcript, day=work.day)
+                written[work.recording.id] = Written(note, frozenset(exchange.billed))
+    return written

@@ -42,23 +42,19 @@ def write_with(*models: Any) -> DiaryNote:
     return write_note(SAID, day=DAY, writers=(*models, open_writer("extractive")))
 
 
-def test_the_chain_makes_a_note_of_nonsense_and_grounding_clears_it(random_gguf: Path) -> None:
+def test_nonsense_in_the_right_shape_is_no_note(random_gguf: Path) -> None:
     notes = []
     for seed in range(4):
         options = {"context_tokens": 4_096, "temperature": 1.0, "threads": 1, "seed": seed}
         with closing(llama_cpp.Backend(str(random_gguf), models_folder=random_gguf.parent, **options)) as model:
             notes.append(write_with(model))
     for note in notes:
-        said = {word.strip(".").lower() for segment in SAID.segments for word in segment.text.split()}
-        for sentence in note.draft.body:
-            assert set(sentence.evidence) <= {0, 1}
-            assert {word.strip(".").lower() for word in sentence.text.split()} & said
+        assert (note.writer, note.degraded) == ("extractive", True)
+        assert [sentence.text for sentence in note.draft.body] == [segment.text for segment in SAID.segments]
         assert [usage.model for usage in note.draft.usage][:1] == ["random.gguf"]
         assert all(usage.provider == "local" and usage.output_tokens for usage in note.draft.usage)
-    written = [note for note in notes if note.writer == "llama_cpp"]
-    assert written, "nonsense is a note now and then"
-    assert all(note.findings and not note.degraded for note in written)
-    assert all(note.degraded and note.draft.body for note in notes if note.writer == "extractive")
+    told = " ".join(finding.message for note in notes for finding in note.findings)
+    assert "tell what was said" in told, "now and then it has the shape of a note"
 
 
 def test_a_damaged_model_leaves_the_note_to_the_next_writer(random_gguf: Path, tmp_path: Path) -> None:

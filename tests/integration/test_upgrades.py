@@ -244,9 +244,10 @@ def test_when_nobody_answers_nothing_changes_and_the_ledger_tells_what_was_tried
 
 def test_what_the_better_writer_invents_is_not_stored(shop: Workshop, vendors: Vendors) -> None:
     (recording,) = write_badly(shop)
-    vendors.moods["openai"] = "invents"
+    vendors.moods |= {"openai": "invents", "anthropic": "invents"}
     done = upgrade(shop)
-    assert [each.code for each in done.unchanged] == ["failed_checks"]
+    assert [each.code for each in done.unchanged] == ["writer_failed"]
+    assert vendors.asked == ["openai", "anthropic"]
     assert history(shop.store, recording) == [("extractive", True, True)]
     assert job(shop.store, recording)[0] == "landed"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from diarynotes.diary import (
     write_note,
 )
 from diarynotes.errors import BadSettings, WriterFailed
-from diarynotes.models import DiaryNote, Draft, Media, Mood, Recording, Segment, Sentence, Todo, Transcript
+from diarynotes.models import DiaryNote, Draft, Media, Mood, Recording, Segment, Sentence, Todo, Transcript, Usage
 from diarynotes.testing import ScriptedWriter
 
 DAY = date(2026, 6, 10)
@@ -35,6 +36,7 @@ DRAFT = Draft(
     todos=(Todo("Call Tom", date(2026, 6, 12)), Todo("Call Tom by Friday")),
     questions=(),
 )
+USED = Usage("fake", "fake", 100, 10)
 
 
 def write(*writers: Writer) -> DiaryNote:
@@ -50,6 +52,29 @@ def test_every_writer_keeps_the_contract(writer: Writer) -> None:
     assert writer.write(SAID, day=DAY) == draft
     assert writer.model
     assert writer.prompt_version
+
+
+def invent(*said: Sentence) -> Draft:
+    """A draft of these sentences and of two that nobody said."""
+    champagne = Sentence("Afterwards we celebrated with champagne in Paris.", (0,))
+    return replace(DRAFT, body=(*said, champagne, replace(champagne, evidence=(1,))), usage=(USED,))
+
+
+@pytest.mark.parametrize("draft", [invent(), replace(DRAFT, body=(), usage=(USED,))], ids=["invented", "empty"])
+def test_a_model_that_tells_nothing_of_what_was_said_has_written_no_note(draft: Draft) -> None:
+    note = write(ScriptedWriter(draft), open_writer("extractive"))
+    assert (note.writer, note.degraded) == ("extractive", True)
+    assert [sentence.text for sentence in note.draft.body] == ["I saw 2 herons.", "Call Tom by Friday."]
+    assert note.draft.usage == (USED,), "it was paid for all the same"
+    assert [finding.code for finding in note.findings] == ["writer_failed"]
+    with pytest.raises(WriterFailed, match="tell what was said") as caught:
+        write(ScriptedWriter(draft))
+    assert (caught.value.kind, caught.value.usage) == ("bad_output", (USED,))
+
+
+def test_a_model_that_tells_some_of_what_was_said_has_its_note_without_the_rest() -> None:
+    note = write(ScriptedWriter(invent(*DRAFT.body)), open_writer("extractive"))
+    assert (note.writer, note.draft.body, note.grounded_share) == ("scripted", DRAFT.body, 0.5)
 
 
 def test_the_first_writer_that_answers_writes_the_note() -> None:

@@ -21,7 +21,7 @@ from diarynotes.diary.router import Answer, Private, ask_in_turn, ask_together, 
 from diarynotes.diary.sharing import Memo
 from diarynotes.diary.transcript_file import read_transcript
 from diarynotes.diary.writer import SharingWriter, Writer
-from diarynotes.errors import BadSettings
+from diarynotes.errors import BadSettings, WriterFailed
 from diarynotes.models import DiaryNote, Transcript
 
 __all__ = [
@@ -64,6 +64,8 @@ WRITERS: Mapping[str, str] = MappingProxyType(
 """
 
 _LAST_RESORT = "extractive"
+_LEAST_LEFT = 1 / 3
+"""A model most of whose sentences were never said has not written this note, even if a few were."""
 _NO_OPTIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -125,9 +127,14 @@ def write_note(
 
 
 def finish_note(answer: Answer, transcript: Transcript, *, day: date) -> DiaryNote:
-    """The note of an answer: grounded in the transcript, and checked."""
+    """The note of an answer: grounded in the transcript, and checked.
+
+    Raises: WriterFailed for a model's answer of which hardly a sentence is left: it is no note of this speech.
+    """
     grounded = ground_draft(answer.draft, transcript, day=day)
     writer = answer.writer
+    if not writer.degraded:
+        _expect_most(writer.name, written=len(answer.draft.body), left=len(grounded.draft.body))
     note = DiaryNote(
         id=DiaryNote.identify(transcript.id, writer.name, writer.model, writer.prompt_version),
         transcript_id=transcript.id,
@@ -142,3 +149,9 @@ def finish_note(answer: Answer, transcript: Transcript, *, day: date) -> DiaryNo
         grounded_share=grounded.share,
     )
     return replace(note, findings=(*note.findings, *check_note(note, transcript)))
+
+
+def _expect_most(writer: str, *, written: int, left: int) -> None:
+    """Raises WriterFailed where fewer than `_LEAST_LEFT` of the sentences that were written have stayed, or none."""
+    if not left or left < _LEAST_LEFT * written:
+        raise WriterFailed(writer, f"of {written} sentences that it wrote only {left} tell what was said", "bad_output")

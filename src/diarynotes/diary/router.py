@@ -90,7 +90,7 @@ def ask_in_turn(
             whole = replace(draft, usage=(*spent, *draft.usage))
             degraded = writer.degraded or number > 0
             answer = Answer(whole, writer, degraded, (*findings, *seen), asking.masked_for(writer))
-            return _blame(writer, partial(finish, answer), draft.usage)
+            return _finish(writer, finish, answer, draft.usage)
         except WriterFailed as error:
             spent += error.usage
             if number == len(writers) - 1:
@@ -158,6 +158,16 @@ class _Asking:
         if self._exchange is None:
             return None
         return self._exchange.connect(writer.name, local=writer.local, masked=self.masked_for(writer))
+
+
+def _finish(
+    writer: Writer, finish: Callable[[Answer], _Finished], answer: Answer, usage: tuple[Usage, ...]
+) -> _Finished:
+    """What `finish` makes of an answer; where it turns it down, `usage` is told, which was paid for it all the same."""
+    try:
+        return _blame(writer, partial(finish, answer), usage)
+    except WriterFailed as error:
+        raise WriterFailed(error.writer, error.why, error.kind, error.retry_after_s, usage) from error
 
 
 def _blame(writer: Writer, act: Callable[[], _Finished], usage: tuple[Usage, ...] = ()) -> _Finished:
