@@ -141,6 +141,16 @@ def _plain(figures: str) -> str:
 @cache
 def _pattern(language: str) -> re.Pattern[str]:
     word = number_pattern(language)
+    return re.compile(
+        r"(?=[\d$€£¥+]|\b\w)(?:"  # within a word nothing begins, so that the branches need not be tried there
+        rf"(?P<ordinary>{_ordinary_pattern(language)})|(?P<plus>{PLUS})|(?P<double>{double_pattern()})[\s-]+(?P<once>\d|{word})"
+        rf"|(?P<figures>\d+)|(?P<word>{word}))",
+        re.IGNORECASE,
+    )
+
+
+def _ordinary_pattern(language: str) -> str:
+    """A pattern for times, dates and amounts."""
     month = rf"{words_pattern(tuple(_MONTHS.split() + _MORE_MONTHS.get(language, '').split()))}\.?"
     month_first = rf"{month}\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+(?:19|20)\d\d\b)?"
     ordinary = "|".join(
@@ -153,9 +163,4 @@ def _pattern(language: str) -> re.Pattern[str]:
             rf"(?<![\d+])\d+(?:[., ]\d{{3}})*(?:[.,]\d+)?\s?(?:[$€£¥%°]|{_UNIT})",
         )
     )
-    return re.compile(
-        r"(?=[\d$€£¥+]|\b\w)(?:"  # within a word nothing begins, so that the branches need not be tried there
-        rf"(?P<ordinary>(?:(?=[\d$€£¥])(?:{ordinary})|{month_first}))|(?P<plus>{PLUS})|(?P<double>{double_pattern()})[\s-]+(?P<once>\d|{word})"
-        rf"|(?P<figures>\d+)|(?P<word>{word}))",
-        re.IGNORECASE,
-    )
+    return rf"(?:(?=[\d$€£¥])(?:{ordinary})|{month_first})"
