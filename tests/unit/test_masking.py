@@ -67,6 +67,7 @@ MASKED = {
     "my number is 555 and then 0123, and 2 of us wrote it down": "my number is [PHONE_1], and 2 of us wrote it down",
     "My PIN is one two and then three four.": "My PIN is [NUMBER_1].",
     "the cvv is one then two then three": "the cvv is [NUMBER_1]",
+    "It was 88685773 dash twenty.": "It was [NUMBER_1] dash twenty.",
     "Call 020 7946 0958 and then 020 7946 0959.": "Call [PHONE_1] and then [PHONE_2].",
     "my card is four one one one dash one one one one dash one one one one dash one one one one": "my card is [CARD_1]",
     "my card is 4111 then 1111 then 1111 then 1111": "my card is [CARD_1]",

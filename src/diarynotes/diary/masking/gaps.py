@@ -7,35 +7,45 @@ of numbers.
 from __future__ import annotations
 
 import re
+from enum import IntEnum
 
 from diarynotes.diary.masking.number_words import words_pattern
 
 _SIGNS = r"[\s,.\-–—―ー·/()]{0,5}"
-_HESITATION = r"\b(?:um+|uh+m*|er+m?|äh+m?|euh|eh|oh)\b"
-"""An "oh" is a nought where English is spoken; where a segment was taken for another language it may still be one."""
+_HESITATION = r"\b(?:um+|uh+m*|er+m?|äh+m?|euh|eh)\b"
 _FOR_SIGNS = (
     "dash hyphen space strich bindestrich leerzeichen tiret espace guion guión espacio trattino spazio streepje "
-    "koppelteken spatie hífen traço espaço kreska myślnik spacja"
+    "koppelteken spatie hífen traço espaço kreska myślnik spacja oh"
 )
+"""An "oh" is a nought where English is spoken; where a segment was taken for another language it may still be one."""
 _LINKS = (
     "then and minus slash dot wait sorry und dann warte schrägstrich et puis ensuite attends pardon y luego espera "
     "perdón e poi aspetta en dan wacht depois espere oraz potem czekaj"
 )
 _JOINT = f"{_HESITATION}|{words_pattern(tuple(_FOR_SIGNS.split()))}"
 _LINK = f"{_JOINT}|{words_pattern(tuple(_LINKS.split()))}"
-_JOINED = re.compile(rf"{_SIGNS}(?:(?:{_JOINT})[\s,.…-]{{1,3}}){{0,2}}", re.IGNORECASE)
-_LINKED = re.compile(rf"{_SIGNS}(?:(?:{_LINK})[\s,.…-]{{1,3}}){{0,3}}", re.IGNORECASE)
+_BESIDE = r"[\s,.…-]{1,3}"
+_SPARSE = re.compile(rf"{_SIGNS}(?:{_HESITATION}{_BESIDE})?", re.IGNORECASE)
+_JOINED = re.compile(rf"{_SIGNS}(?:(?:{_JOINT}){_BESIDE}){{0,2}}", re.IGNORECASE)
+_LINKED = re.compile(rf"{_SIGNS}(?:(?:{_LINK}){_BESIDE}){{0,3}}", re.IGNORECASE)
 _WORDS = re.compile(r"[\s,.…-]*[^\W\d_]+(?:[\s,.…-]+[^\W\d_]+)*[\s,.…-]*")
 
 
-def is_joined(text: str, start: int, end: int) -> bool:
-    """Whether `text[start:end]` parts the pieces of one number and hardly anything else."""
-    return _JOINED.fullmatch(text, start, end) is not None
+class Gap(IntEnum):
+    """What parts two numbers; the more, the less they are pieces of one."""
+
+    SIGNS = 0
+    WORDS_FOR_SIGNS = 1
+    LINKS = 2
 
 
-def is_linked(text: str, start: int, end: int) -> bool:
-    """Whether `text[start:end]` may part the pieces of one number, as it may part two numbers."""
-    return _LINKED.fullmatch(text, start, end) is not None
+def read_gap(text: str, start: int, end: int) -> Gap | None:
+    """What `text[start:end]` holds; None where it is something else, so that nothing goes on behind it."""
+    if _SPARSE.fullmatch(text, start, end):
+        return Gap.SIGNS
+    if not _LINKED.fullmatch(text, start, end):
+        return None
+    return Gap.WORDS_FOR_SIGNS if _JOINED.fullmatch(text, start, end) else Gap.LINKS
 
 
 def drop_words(text: str) -> str:

@@ -132,7 +132,7 @@ class NameBook:
     def _read_forms(self, language: str) -> Mapping[str, str]:
         return {
             form: key
-            for key in self._owned - _PARTICLES
+            for key in sorted(self._owned - _PARTICLES)  # two names may share a form; it is the same one's each time
             for form in name_forms(key, language) - STOPWORDS - self._owned
             if len(form) >= _LEAST_FORM
         }

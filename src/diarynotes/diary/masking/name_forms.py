@@ -35,17 +35,9 @@ _STRIPPED = frozenset("aeiouyáéíóúýěąęаеёиоуыэюяіїєйь")
 _FLEETING = frozenset("eеёo")
 """What falls out before the last sound: Marek, Marka."""
 _SOFTENED = {
-    "k": ("c",),
-    "g": ("dz", "z"),
-    "h": ("z",),
-    "r": ("rz", "ř"),
-    "t": ("ci",),
-    "d": ("dzi",),
-    "ł": ("l",),
-    "к": ("ц",),
-    "г": ("з",),
-    "х": ("с",),
-}
+    "k": ("c",), "g": ("dz", "z"), "h": ("z",), "r": ("rz", "ř"), "t": ("ci",), "d": ("dzi",), "ł": ("l",),
+    "к": ("ц",), "г": ("з",), "х": ("с",),
+}  # fmt: skip
 """What the last sound becomes before an e or i: Marta, Marcie."""
 
 

@@ -39,33 +39,15 @@ _OTHER = {
     "it": {"una": "1", "diciassette": "17"},
     "nl": {"één": "1"},
     "pt": {
-        "uma": "1",
-        "duas": "2",
-        "meia": "6",
-        "quatorze": "14",
-        "dezasseis": "16",
-        "dezassete": "17",
-        "dezanove": "19",
+        "uma": "1", "duas": "2", "meia": "6", "quatorze": "14", "dezasseis": "16", "dezassete": "17", "dezanove": "19",
     },
     "pl": {"jedna": "1", "jedno": "1", "dwie": "2"},
-}
+}  # fmt: skip
 READ = ("en", "de", "fr", "es", "it", "nl", "pt", "pl")
 """Languages whose numbers are known as words."""
-_DOUBLES = {
-    "double": 2,
-    "doppel": 2,
-    "doble": 2,
-    "doppio": 2,
-    "dubbel": 2,
-    "duplo": 2,
-    "podwójne": 2,
-    "triple": 3,
-    "treble": 3,
-    "dreifach": 3,
-    "triplo": 3,
-    "driedubbel": 3,
-    "potrójne": 3,
-}
+_DOUBLES = dict.fromkeys("double doppel doble doppio dubbel duplo podwójne".split(), 2) | dict.fromkeys(
+    "triple treble dreifach triplo driedubbel potrójne".split(), 3
+)
 _TURKISH_AND_OLD = str.maketrans({"ı": "i", "ſ": "s", "\u0307": None})
 """Letters that a pattern without regard to case takes for an i or an s, but that are small letters of their own; the
 dot is what is left of "İ" in small letters."""
@@ -176,11 +158,8 @@ def _italian() -> dict[str, str]:
 def _dutch() -> dict[str, str]:
     words = _count(_NL) | {"achttien": "18", "negentien": "19"}
     pairs = _pair_up(_NL_TENS.split(), 20, words, "{unit}en{tens}")
-    return (
-        words
-        | {pair.replace("eeen", "eeën").replace("ieen", "ieën"): value for pair, value in pairs.items()}
-        | _OTHER["nl"]
-    )
+    parted = {pair.replace("een", "eën"): value for pair, value in pairs.items() if value[1] in "23"}
+    return words | pairs | parted | _OTHER["nl"]
 
 
 def _portuguese() -> dict[str, str]:
@@ -191,16 +170,11 @@ def _portuguese() -> dict[str, str]:
 def _polish() -> dict[str, str]:
     words = _count(_PL) | {"osiemnaście": "18", "dziewiętnaście": "19"}
     words |= _pair_up(_PL_TENS.split(), 20, words, "{tens} {unit}") | _OTHER["pl"]
-    hundreds = {word: str(value) for value, word in enumerate(_PL_HUNDREDS.split(), 1)}
-    return (
-        words
-        | {word: f"{hundred}00" for word, hundred in hundreds.items()}
-        | {
-            f"{word} {rest}": f"{hundred}{value:0>2}"
-            for word, hundred in hundreds.items()
-            for rest, value in words.items()
-        }
-    )
+    higher = {}
+    for value, hundred in enumerate(_PL_HUNDREDS.split(), 1):
+        higher[hundred] = f"{value}00"
+        higher |= {f"{hundred} {word}": f"{value}{figures:0>2}" for word, figures in words.items()}
+    return words | higher
 
 
 def _count(words: str) -> dict[str, str]:
@@ -209,11 +183,5 @@ def _count(words: str) -> dict[str, str]:
 
 
 _OWN = {
-    "de": _german,
-    "fr": _french,
-    "es": _spanish,
-    "it": _italian,
-    "nl": _dutch,
-    "pt": _portuguese,
-    "pl": _polish,
-}
+    "de": _german, "fr": _french, "es": _spanish, "it": _italian, "nl": _dutch, "pt": _portuguese, "pl": _polish,
+}  # fmt: skip

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from diarynotes.diary.masking.gaps import drop_words
+from diarynotes.diary.masking.gaps import Gap, drop_words
 from diarynotes.diary.masking.national_ids import is_card, is_national_id
 from diarynotes.diary.masking.runs import Run, read_runs
 from diarynotes.diary.masking.serials import find_serials
@@ -77,22 +77,35 @@ class _Reader:
 
     def settle(self, run: Run) -> list[Run]:
         """The run itself where it is one private number, else its pieces: "two and three" are two numbers."""
-        if not run.is_linked:
+        gap = run.widest
+        if gap is Gap.SIGNS:
             return [run]
-        pieces = run.pieces
-        if all(len(piece.figures) >= _LEAST and self.judge(piece) for piece in pieces):
-            return pieces
-        # "... 0123 and 2 of us" goes on with something else
-        rest = pieces[-1:] if len(pieces[-1].figures) == 1 and len(run.figures) > _LEAST else []
+        rest = self._cut_rest(run) if gap is Gap.LINKS else []
         whole = Run(run.numbers[: len(run.numbers) - len(rest)])
-        is_long = len(whole.figures) >= _LEAST or not self._is_ordinary(whole, whole.figures)
-        return [whole, *rest] if is_long and self.judge(whole) else pieces
+        if not self._are_numbers(whole.split(gap)) and self._is_private(whole):
+            return [whole, *rest]
+        return [part for piece in run.split(gap) for part in self.settle(piece)]
+
+    def _cut_rest(self, run: Run) -> list[Run]:
+        """What goes on with something else at the end: "... 0123 and 2 of us"."""
+        last = run.split(Gap.LINKS)[-1]
+        return [last] if len(last.figures) == 1 and len(run.figures) > _LEAST else []
+
+    def _are_numbers(self, pieces: list[Run]) -> bool:
+        """Whether each piece is a private number of its own."""
+        return all(len(piece.figures) >= _LEAST and self.judge(piece) for piece in pieces)
+
+    def _is_private(self, run: Run) -> bool:
+        # few figures between "then" and "and" are rather a list than a secret
+        is_long = len(run.figures) >= _LEAST or run.widest < Gap.LINKS or not self._is_ordinary(run, run.figures)
+        return is_long and self.judge(run) is not None
 
     def judge(self, run: Run) -> str | None:
         """The kind of a row of figures; None for one that is private to nobody."""
         figures = run.figures
         before = self.text[max(0, run.start - _LOOK_BACK) : run.start]
-        if not (run.is_linked and self._is_ordinary(run, figures)):
+        is_linked = run.widest is Gap.LINKS
+        if not (is_linked and self._is_ordinary(run, figures)):
             if run.numbers[0].is_plus or figures.startswith("00"):
                 return "PHONE" if len(figures) >= _LEAST else None
             if is_card(figures):
@@ -100,7 +113,7 @@ class _Reader:
         if kind := self._judge_cue(figures, before):
             return kind
         # "then" between numbers says that they are several, unless something else tells what they are
-        if run.is_linked or _is_counting(run):
+        if is_linked or _is_counting(run):
             return None
         if _SSN.fullmatch(self.text[run.start : run.end]):
             return "ID"
@@ -152,7 +165,7 @@ class _Reader:
         values = [number.figures for number in run.numbers]
         words = self.text[run.start : run.end]
         if not any(number.is_word for number in run.numbers):
-            words = drop_words(words)
+            words = drop_words(words) if run.widest else words
             is_round = len(values) == 1 and figures.endswith("000") and figures[0] != "0"
             return is_round or bool(_LIST.fullmatch(words)) or bool(_GROUPED.fullmatch(words))
         return figures[0] != "0" and sum(len(value) == 1 for value in values) * 2 < len(values)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 
-from diarynotes.diary.masking.gaps import is_joined, is_linked
+from diarynotes.diary.masking.gaps import Gap, read_gap
 from diarynotes.diary.masking.number_words import (
     PLUS,
     double_pattern,
@@ -59,8 +59,8 @@ class Number:
     is_word: bool
     is_double: bool = False
     is_plus: bool = False
-    is_linked: bool = False
-    """Whether a word such as "then" stands before it, which may part two numbers as well."""
+    gap: Gap = Gap.SIGNS
+    """What parts it from the number before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +82,13 @@ class Run:
         return "".join(number.figures for number in self.numbers)
 
     @property
-    def is_linked(self) -> bool:
-        """Whether it may be several numbers."""
-        return any(number.is_linked for number in self.numbers[1:])
+    def widest(self) -> Gap:
+        """What it is most likely to fall apart at."""
+        return max([number.gap for number in self.numbers[1:]], default=Gap.SIGNS)
 
-    @property
-    def pieces(self) -> list[Run]:
-        """The runs between the words that may part two numbers."""
-        first = [place for place, number in enumerate(self.numbers) if number.is_linked or not place]
+    def split(self, gap: Gap) -> list[Run]:
+        """The runs between such gaps and wider ones."""
+        first = [place for place, number in enumerate(self.numbers) if number.gap >= gap or not place]
         return [Run(self.numbers[start:end]) for start, end in pairwise([*first, len(self.numbers)])]
 
 
@@ -105,10 +104,9 @@ def read_runs(text: str, claims: Claims, stretches: Sequence[Stretch]) -> list[R
             continue
         goes_on = end >= 0 and len(runs[-1]) < _MOST_TOKENS and not number.is_plus
         goes_on = goes_on and claims.is_free(end, number.start)
-        if goes_on and is_joined(text, end, number.start):
-            runs[-1].append(number)
-        elif goes_on and is_linked(text, end, number.start):
-            runs[-1].append(replace(number, is_linked=True))
+        gap = read_gap(text, end, number.start) if goes_on else None
+        if gap is not None:
+            runs[-1].append(replace(number, gap=gap) if gap else number)
         else:
             runs.append([number])
         end = number.end
@@ -141,6 +139,16 @@ def _plain(figures: str) -> str:
 @cache
 def _pattern(language: str) -> re.Pattern[str]:
     word = number_pattern(language)
+    return re.compile(
+        r"(?=[\d$€£¥+]|\b\w)(?:"  # within a word nothing begins, so that the branches need not be tried there
+        rf"(?P<ordinary>{_ordinary_pattern(language)})|(?P<plus>{PLUS})|(?P<double>{double_pattern()})[\s-]+(?P<once>\d|{word})"
+        rf"|(?P<figures>\d+)|(?P<word>{word}))",
+        re.IGNORECASE,
+    )
+
+
+def _ordinary_pattern(language: str) -> str:
+    """A pattern for times, dates and amounts."""
     month = rf"{words_pattern(tuple(_MONTHS.split() + _MORE_MONTHS.get(language, '').split()))}\.?"
     month_first = rf"{month}\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+(?:19|20)\d\d\b)?"
     ordinary = "|".join(
@@ -153,9 +161,4 @@ def _pattern(language: str) -> re.Pattern[str]:
             rf"(?<![\d+])\d+(?:[., ]\d{{3}})*(?:[.,]\d+)?\s?(?:[$€£¥%°]|{_UNIT})",
         )
     )
-    return re.compile(
-        r"(?=[\d$€£¥+]|\b\w)(?:"  # within a word nothing begins, so that the branches need not be tried there
-        rf"(?P<ordinary>(?:(?=[\d$€£¥])(?:{ordinary})|{month_first}))|(?P<plus>{PLUS})|(?P<double>{double_pattern()})[\s-]+(?P<once>\d|{word})"
-        rf"|(?P<figures>\d+)|(?P<word>{word}))",
-        re.IGNORECASE,
-    )
+    return rf"(?:(?=[\d$€£¥])(?:{ordinary})|{month_first})"

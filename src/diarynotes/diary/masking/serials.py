@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from diarynotes.diary.masking.gaps import is_joined
+from diarynotes.diary.masking.gaps import Gap, read_gap
 from diarynotes.diary.masking.national_ids import iban_length, is_national_id
 from diarynotes.diary.masking.number_words import (
     double_pattern,
@@ -71,7 +71,8 @@ def _rows(text: str, claims: Claims, stretches: Sequence[Stretch]) -> Iterator[l
     row: list[tuple[int, int, str]] = []
     for match, language in _read_signs(text, stretches):
         start, end = match.span()
-        if row and not (is_joined(text, row[-1][1], start) and claims.is_free(row[-1][1], end)):
+        goes_on = bool(row) and read_gap(text, row[-1][1], start) in (Gap.SIGNS, Gap.WORDS_FOR_SIGNS)
+        if row and not (goes_on and claims.is_free(row[-1][1], end)):
             yield from _worth_a_look(row)
             row = []
         if claims.is_free(start, end):

@@ -30,7 +30,7 @@ def find_unspaced(text: str, names: Iterable[str]) -> Iterator[Hit]:
     """Every place where one of the names stands that are written in such a script, whole or one of its parts."""
     forms = {form for name in names if _UNSPACED.search(name) for form in _forms(name)}
     if forms and _UNSPACED.search(text):
-        for match in re.finditer("|".join(sorted(forms, key=len, reverse=True)), text, re.IGNORECASE):
+        for match in re.finditer("|".join(sorted(forms, key=lambda form: (-len(form), form))), text, re.IGNORECASE):
             yield Hit(*match.span(), "PERSON", unicodedata.normalize("NFC", _PARTED.sub("", match[0])).casefold())
 
 
