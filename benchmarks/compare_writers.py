@@ -14,7 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,25 @@ from model_servers import Model, ModelServer, Written, serve_model, write_carele
 from writers import DAY, NOTES, Score, as_data, score_note, total_recall
 
 from diarynotes.cost import price, total_usd
-from diarynotes.diary import Private, Writer, ask_writers, finish_note, open_writer, read_transcript
+from diarynotes.diary import (
+    Private,
+    Writer,
+    ask_writers,
+    finish_note,
+    open_writer,
+    open_writers,
+    read_transcript,
+    write_note,
+)
+from diarynotes.errors import WriterFailed
 from diarynotes.models import DiaryNote, Draft, Transcript
 
 COMPARED: tuple[tuple[str, str, Model | None], ...] = (
     ("extractive", "", None),
     ("openai, good", "gpt-5.4", write_well),
     ("anthropic, good", "claude-sonnet-5", write_well),
+    ("mistral, good", "mistral-large-latest", write_well),
+    ("server, good", "llama3.2", write_well),
     ("openai, careless", "gpt-5.4", write_carelessly),
 )
 
@@ -58,6 +70,7 @@ class Tally:
     true_sentences: int = 0
     true_left: int = 0
     findings: int = 0
+    turned_down: int = 0
     planted: Counter[str] = field(default_factory=Counter)
     stayed: Counter[str] = field(default_factory=Counter)
     told: Counter[str] = field(default_factory=Counter)
@@ -69,14 +82,22 @@ class Tally:
     ) -> None:
         """Writes and grounds one note; `log` tells what a scripted server planted in its answer."""
         answer = ask_writers([writer], transcript, day=DAY, private=Private())
-        raw, note = answer.draft, finish_note(answer, transcript, day=DAY)
+        raw = answer.draft
+        try:
+            note, is_model = finish_note(answer, transcript, day=DAY), True
+        except WriterFailed:  # hardly anything of it was said: the next of the chain writes
+            note, is_model = write_note(transcript, day=DAY, writers=open_writers(())), False
+            self.turned_down += 1
         self.raw.append(score_note(name, raw, transcript, expect, 0.0))
         self.grounded.append(score_note(name, note.draft, transcript, expect, 0.0))
         self.findings += len(note.findings)
         self.tokens += sum(usage.input_tokens + usage.output_tokens for usage in raw.usage)
         usd = total_usd([price(usage) for usage in raw.usage])
         self.usd = None if self.usd is None or usd is None else self.usd + float(usd)
-        self._count(raw, note, log[-1].planted if log else ("",) * len(raw.body))
+        kept = note.draft.body if is_model else ()
+        self._count(
+            raw, replace(note, draft=replace(note.draft, body=kept)), log[-1].planted if log else ("",) * len(raw.body)
+        )
 
     def _count(self, raw: Draft, note: DiaryNote, planted: Sequence[str]) -> None:
         # a sentence with a placeholder that was never given out is gone before grounding
@@ -94,7 +115,7 @@ class Tally:
             if kind:
                 self.stayed[kind] += stays
                 self.told[kind] += not stays or f"body {number}" in flagged
-            else:
+            elif note.draft.body:
                 self.true_sentences += 1
                 self.true_left += stays
 
@@ -120,13 +141,15 @@ def open_scripted(writer: str, model_name: str, model: Model | None) -> Iterator
             yield opened, []
         return
     with serve_model(model) as server:
-        given = {"name": writer, "model": model_name, "api_key": "scripted", "local": False, "provider": writer}
+        is_own = writer == "server"
+        given = {"name": writer, "model": model_name, "api_key": "scripted", "local": is_own, "provider": writer}
+        given |= {"provider": None} if is_own else {}
         with closing(open_writer(writer, **given, base_url=_address(writer, server))) as opened:
             yield opened, server.written
 
 
 def _address(writer: str, server: ModelServer) -> str:
-    return f"{server.url}/v1" if writer == "openai" else server.url
+    return server.url if writer == "anthropic" else f"{server.url}/v1"
 
 
 def _render_compared(tallies: Sequence[Tally]) -> str:
@@ -167,7 +190,8 @@ def _render_planted(tally: Tally) -> str:
         lines.append(f"| {kind} | {count} | {tally.stayed[kind]} | {count - tally.told[kind]} |")
     total = sum(tally.planted.values())
     lines.append(f"| all | {total} | {sum(tally.stayed.values())} | {total - sum(tally.told.values())} |")
-    lines.append(f"\n{tally.true_left} of {tally.true_sentences} sentences that nothing was planted in stayed.")
+    lines.append(f"\n{tally.turned_down} of {len(tally.raw)} notes were turned down whole; of the others")
+    lines.append(f"{tally.true_left} of {tally.true_sentences} sentences that nothing was planted in stayed.")
     return "\n".join(lines)
 
 
@@ -179,6 +203,7 @@ def _tally_as_data(tally: Tally) -> dict[str, Any]:
         "sentences": [tally.sentences, tally.left],
         "true_sentences": [tally.true_sentences, tally.true_left],
         "findings": tally.findings,
+        "turned_down": tally.turned_down,
         "planted": dict(tally.planted),
         "stayed": dict(tally.stayed),
         "without_a_finding": {kind: count - tally.told[kind] for kind, count in tally.planted.items()},
