@@ -21,8 +21,6 @@ from diarynotes.settings import Settings
 
 LAST_RESORT = "extractive"
 """Ends every chain: it needs no model, so a note always arrives."""
-
-
 _CHAINS = ("writers", "writers_urgent", "writers_low")
 
 

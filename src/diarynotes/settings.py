@@ -465,6 +465,12 @@ def _parse_sharing(value: Any) -> str:
     return _choose(_SHARING, "on" if _SWITCHES.get(said) else "off" if said in _SWITCHES else said)
 
 
+def _check_positive(number: float) -> float:
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError
+    return number
+
+
 def _choose(known: Sequence[str], said: str) -> str:
     if said not in known:
         raise ValueError
@@ -479,6 +485,8 @@ _READERS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
         "owner_budget_month_usd": _parse_usd,
         "prompt_style": lambda value: _choose(PROMPT_STYLES, str(value)),
         "share_calls": _parse_sharing,
+        "writer_concurrency": lambda value: _check_positive(int(value)),
+        "writer_timeout_s": lambda value: _check_positive(float(value)),
     }
 )
 """How settings are read that take less than everything of their type."""

@@ -54,6 +54,8 @@ def test_lists_in_the_environment_are_separated_by_commas(tmp_path: Path) -> Non
         ({"DIARYNOTES_TIMEZONE": "Mars/Olympus"}, "timezone"),
         ({"DIARYNOTES_PROMPT_STYLE": "metting"}, "prompt_style"),
         ({"DIARYNOTES_SHARE_CALLS": "perhaps"}, "share_calls"),
+        ({"DIARYNOTES_WRITER_CONCURRENCY": "0"}, "writer_concurrency"),
+        ({"DIARYNOTES_WRITER_TIMEOUT_S": "nan"}, "writer_timeout_s"),
         ({"DIARYNOTES_BUDGET_DAY_USD": "nan"}, "budget_day_usd"),
         ({"DIARYNOTES_BUDGET_MONTH_USD": "inf"}, "budget_month_usd"),
         ({"DIARYNOTES_OWNER_BUDGET_DAY_USD": "-1"}, "owner_budget_day_usd"),
