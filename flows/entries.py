@@ -18,7 +18,7 @@ from diarynotes.models import DayEntry, RecordingId
 from diarynotes.store import SET_ASIDE, StaleDay, StoredNote, in_order
 from flows.upgrade_plan import better_writers
 from flows.workshop import Wishes, Workshop
-from flows.writers import may_leave
+from flows.writers import is_kept, may_leave
 from flows.writing import open_exchange
 
 _PATIENCE_S = 0.5
@@ -103,7 +103,10 @@ def _write(shop: Workshop, owner: str, day: date, notes_version: str, wishes: Wi
     own = shop.settings.of(owner)
     words = sum(len(sentence.text.split()) for stored in notes for sentence in stored.note.draft.body)
     chain = shop.writers.chain(owner, wished=wishes.writers, words=words)
-    may_go = all(may_leave(stored.recording, own) for stored in notes)
+    places = [
+        place.uri for found in shop.store.places([each.recording.id for each in notes]).values() for place in found
+    ]
+    may_go = all(may_leave(stored.recording, own) for stored in notes) and not is_kept(places, own)
     return write_entry(
         [stored.note for stored in notes],
         owner=owner,

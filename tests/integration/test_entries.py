@@ -23,6 +23,7 @@ from diarynotes.diary.prompt import Message
 from diarynotes.errors import StorageFailed, WriterFailed
 from diarynotes.models import PERSON, DayEntry, Draft, Job, Mood, Sentence, Transcript, Usage
 from diarynotes.settings import load_settings
+from diarynotes.store import SourceFacts
 from diarynotes.store.store import Store
 from diarynotes.testing import ScriptedWriter
 from flows import entries
@@ -263,6 +264,18 @@ def test_a_day_with_a_recording_that_must_stay_here_is_shown_to_nobody_elsewhere
     amend(shop, late)
     assert teller.asked == 1
     assert texts(current(store)) == [*GARDEN, *REVIEW, *OWLS]
+
+
+def test_a_day_with_a_recording_that_was_seen_in_a_private_place_too_is_shown_to_nobody_elsewhere(
+    shop: Workshop, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teller = Teller(local=False)
+    shop.settings = replace(shop.settings, local_only=("private",))
+    ids = note(shop, MORNING, GARDEN), note(shop, EVENING, REVIEW)
+    copied = store.recordings(ids)[ids[0]]
+    store.register([(copied, SourceFacts("/notes/private/copy.m4a", copied.size_bytes, "v1"))])
+    let_write(shop, monkeypatch, teller)
+    assert (amend(shop, *ids), teller.asked) == (1, 0)
 
 
 class Model(ScriptedWriter):
