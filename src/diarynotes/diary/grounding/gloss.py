@@ -14,7 +14,7 @@ from diarynotes.diary.grounding.gloss_days import day_rules
 from diarynotes.diary.grounding.gloss_numbers import number_rules
 from diarynotes.diary.grounding.gloss_rules import Compiled, compile_rules
 
-GLOSSED = ("de", "fr", "es")
+GLOSSED = frozenset(["de", "fr", "es"])
 """The languages, by their ISO 639 codes, that can be written so."""
 
 _HYPHEN = re.compile(r"(?<=\w)-(?=[^\W\d])|(?<=[^\W\d])-(?=\w)")

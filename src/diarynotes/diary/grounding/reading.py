@@ -50,7 +50,7 @@ class Reading:
     @cached_property
     def facts(self) -> Reading:
         """The text with its numbers, times and days as in English; itself where that is what it is."""
-        if not any(piece.language in GLOSSED for piece in self._pieces):
+        if GLOSSED.isdisjoint([piece.language for piece in self._pieces]):
             return self
         pieces = [Piece(gloss(piece.text, piece.language), "en") for piece in self._pieces]
         return Reading(read_tokens(" ".join(piece.text for piece in pieces)), pieces=pieces)
@@ -98,7 +98,7 @@ class Reading:
     @cached_property
     def numbers(self) -> frozenset[str]:
         """The values of all numbers; those of a run also joined, because codes are said in pieces."""
-        return self.values | frozenset(map(join_figures, self.runs))
+        return self.values | frozenset(join_figures(run) for run in self.runs if len(run) > 1)
 
     @cached_property
     def values(self) -> frozenset[str]:
