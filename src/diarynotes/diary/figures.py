@@ -193,8 +193,8 @@ def _read_decimals(tokens: Sequence[str], at: int, whole: Fraction | None) -> tu
 
 
 def _read_digits(word: str) -> str:
-    if word.isdecimal():
-        return word
+    if word.isdecimal() or word == "oh":
+        return "0" if word == "oh" else word
     value = _VALUES.get(word)
     return "" if value is None or word.endswith(("st", "nd", "rd", "th")) else str(value)
 
