@@ -7,16 +7,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 Replacement: TypeAlias = str | Callable[[re.Match[str]], str]
 Rule: TypeAlias = tuple[str, Replacement]
-Compiled: TypeAlias = tuple[re.Pattern[str], Replacement]
+
+_DIGIT = re.compile(r"\d")
+
+
+class Compiled(NamedTuple):
+    """A rule ready to be applied; one with figures in its pattern is spared a text that has none."""
+
+    pattern: re.Pattern[str]
+    replacement: Replacement
+    needs_digit: bool
 
 
 def compile_rules(rules: Iterable[Rule]) -> tuple[Compiled, ...]:
-    """The rules, to be applied in their order to a text in small letters."""
-    return tuple((re.compile(pattern), replacement) for pattern, replacement in rules)
+    """The rules, to be applied in their order."""
+    return tuple(Compiled(re.compile(pattern), replacement, r"\d" in pattern) for pattern, replacement in rules)
+
+
+def rewrite(text: str, rules: Iterable[Compiled]) -> str:
+    """A text in small letters with every rule applied to it."""
+    has_digit = bool(_DIGIT.search(text))
+    for pattern, replacement, needs_digit in rules:
+        if has_digit or not needs_digit:
+            text, count = pattern.subn(replacement, text)
+            has_digit = has_digit or (count > 0 and bool(_DIGIT.search(text)))
+    return text
 
 
 def replace_words(words: Mapping[str, str], *, ending: str = "") -> Rule:
