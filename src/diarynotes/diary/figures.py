@@ -138,8 +138,7 @@ def find_runs(tokens: Sequence[str]) -> list[list[Figure]]:
             words = []
         before = word
     runs[-1] += _read_words(words)
-    is_signed = not _MINUS.isdisjoint(tokens)
-    return [_sign(run, tokens) if is_signed else run for run in runs if run]
+    return [_sign(run, tokens) for run in runs if run]
 
 
 _Word: TypeAlias = tuple[str, int, int]

@@ -47,10 +47,15 @@ class Reading:
     """
 
     def __init__(self, tokens: Iterable[Token], *, language: str = "en", pieces: Sequence[Piece] = ()) -> None:
-        self.tokens = tuple(tokens)
+        self._tokens = tokens
         self.language = language
         self.english = language == "en"
         self._pieces = pieces
+
+    @cached_property
+    def tokens(self) -> tuple[Token, ...]:
+        """The words and signs in order."""
+        return tuple(self._tokens)
 
     @cached_property
     def facts(self) -> Reading:
