@@ -29,6 +29,7 @@ WEDNESDAY = date(2026, 6, 10)
         ("3 million, two dozen", {"3000000", "24"}),
         ("two point five million, 0,125 and 1,500.50", {"2500000", "1/8", "3001/2"}),
         ("seventy one point seventy five", {"287/4"}),
+        ("two point oh five", {"41/20"}),
         ("two and a half, 2½, 2 1/2, 2.5", {"5/2"}),
         ("half a dozen, half a million", {"6", "500000"}),
         ("minus five", {"-5"}),

@@ -36,7 +36,7 @@ def transcript(said: str, language: str = "en") -> Transcript:
         ("Send the form in a few days.", date(2026, 6, 14)),
         ("Send the form within two weeks.", date(2026, 6, 20)),
         ("Send the form next month.", date(2026, 7, 20)),
-        ("Send the form before June.", date(2027, 5, 31)),
+        ("Send the form before July.", date(2026, 6, 30)),
         ("Send the form in June.", date(2026, 6, 30)),
         ("Send the form by Christmas.", date(2026, 12, 24)),
         ("Send the form by new year.", date(2026, 12, 31)),
@@ -44,10 +44,7 @@ def transcript(said: str, language: str = "en") -> Transcript:
     ],
 )
 def test_a_date_that_words_may_mean_was_said(said: str, due: date) -> None:
-    if due.year == 2027 and "June" in said:
-        assert judge_due(due, Memo(transcript(said)), date(2026, 7, 10)) == "said"
-    else:
-        assert judge_due(due, Memo(transcript(said)), DAY) == "said"
+    assert judge_due(due, Memo(transcript(said)), DAY) == "said"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from diarynotes.diary.grounding.checks import check_sentence
 from diarynotes.diary.grounding.gloss import GLOSSED, gloss
+from diarynotes.diary.grounding.gloss_rules import compile_rules
 from diarynotes.diary.grounding.memo import Memo
 from diarynotes.models import Segment, Transcript
 
@@ -121,7 +122,22 @@ def test_a_sentence_is_judged_in_the_language_of_its_segments() -> None:
     assert check_sentence("I went to the shop yesterday.", (0,), memo, DAY) == ["wrong_date"]
 
 
-@pytest.mark.parametrize("language", GLOSSED)
+@pytest.mark.parametrize(
+    ("pattern", "literal"),
+    [
+        (r"\bhalb (\d\d?)\b", "halb "),
+        (r"\b\d{0,2}(?:[ab] c)+\b", ""),
+        (r"\b\w*(?:tausend|hundert)\w*\b", ""),
+        (r"\b(?:ein(?:e[nm])? )?halbe[nr]?\b", "halbe"),
+        (r"\bdemie?\b|\bmoitié\b", ""),
+        (r"\bstunden?\b", "stunde"),
+    ],
+)
+def test_a_rule_is_spared_only_where_it_can_find_nothing(pattern: str, literal: str) -> None:
+    assert [rule.literal for rule in compile_rules([(pattern, "")])] == [literal]
+
+
+@pytest.mark.parametrize("language", sorted(GLOSSED))
 def test_words_that_are_neither_number_nor_day_stay(language: str) -> None:
     assert gloss("Rémi isst Jamón", language) == "rémi isst jamón"
 

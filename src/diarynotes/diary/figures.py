@@ -36,6 +36,7 @@ _TENS = {
     for word in words.split("|")
 }
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000, "dozen": 12}
+_VALUES = _UNITS | _TENS
 _NUMBERS = _UNITS.keys() | _TENS.keys() | _SCALES.keys()
 _TOKEN = re.compile(r"\d+(?:st|nd|rd|th)\b|\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|[.!?;,]")
 
@@ -124,7 +125,7 @@ def find_runs(tokens: Sequence[str]) -> list[list[Figure]]:
             else:
                 runs[-1] += [*_read_words(words), *(Figure(part, place, place + 1) for part in parts)]
                 words = []
-        elif word in _JOINTS and (joint := _read_joint(tokens, place, words)):
+        elif word in _JOINTS and (words or word != "and") and (joint := _read_joint(tokens, place, words)):
             runs[-1] += joint[:-1]
             words = [(joint[-1].value, joint[-1].start, joint[-1].stop)]
             for _ in range(place + 1, joint[-1].stop):
@@ -191,9 +192,9 @@ def _read_decimals(tokens: Sequence[str], at: int, whole: Fraction | None) -> tu
 
 
 def _read_digits(word: str) -> str:
-    if word.isdecimal():
-        return word
-    value = _UNITS.get(word, _TENS.get(word))
+    if word.isdecimal() or word == "oh":
+        return "0" if word == "oh" else word
+    value = _VALUES.get(word)
     return "" if value is None or word.endswith(("st", "nd", "rd", "th")) else str(value)
 
 
@@ -222,11 +223,14 @@ def _read_words(words: Sequence[_Word]) -> list[Figure]:
     start, stop = -1, -1
     for word, first, last in words:
         scale = _SCALES.get(word)
-        value, divisor = (0, 1) if scale else _read_value(word)
+        value = 0 if scale else _VALUES.get(word)
+        divisor = 1
+        if value is None:
+            value, divisor = _read_value(word)
         # "one hundred hundred" are two numbers
         is_next = part >= scale * below if scale else value >= room or value == 0 or divisor > 1 or below > 1
         if start >= 0 and is_next:
-            numbers.append(Figure(_show(total + part, below), start, stop))
+            numbers.append(Figure(_divide(total + part, below), start, stop))
             total, part, below, start = 0, 0, 1, -1
         start, stop = first if start < 0 else start, last
         if not scale:
@@ -238,19 +242,16 @@ def _read_words(words: Sequence[_Word]) -> list[Figure]:
         room = 100 if scale == 100 else 0
         if scale >= 1000:
             total, part, room = total + part, 0, scale
-    return [*numbers, Figure(_show(total + part, below), start, stop)] if start >= 0 else []
+    return [*numbers, Figure(_divide(total + part, below), start, stop)] if start >= 0 else []
 
 
-def _read_value(word: str) -> tuple[int, int]:
-    """What is above and below the line of one number word, or of a value in figures."""
-    known = _UNITS.get(word, _TENS.get(word))
-    if known is not None:
-        return known, 1
-    above, _, below = word.partition("/")
+def _read_value(figures: str) -> tuple[int, int]:
+    """What is above and below the line of a value in figures."""
+    above, _, below = figures.partition("/")
     return int(above), int(below or 1)
 
 
-def _show(above: int, below: int) -> str:
+def _divide(above: int, below: int) -> str:
     return str(above) if below == 1 else str(Fraction(above, below))
 
 

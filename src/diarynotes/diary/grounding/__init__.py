@@ -6,9 +6,9 @@ instead of by a trained model: names as in Nan et al. 2021 (arXiv 2102.09130), a
 2020 (arXiv 2009.13312), the scope of a "not" as in NegEx (Chapman et al. 2001, doi 10.1006/jbin.2001.1029). The same
 draft and transcript always give the same answer, in time linear in both.
 
-It knows words, not meaning. Days, times, small words, synonyms and opposites are English; negations are also German,
-French and Spanish; elsewhere only figures, quotes and the share of words are held against the speech. Findings name
-places in the note, never its text.
+It knows words, not meaning. Small words, synonyms and opposites are English; numbers, times, days and negations are
+also German, French and Spanish; elsewhere only figures, quotes and the share of words are held against the speech, and
+a number that differs is only told. Findings name places in the note, never its text.
 """
 
 from __future__ import annotations

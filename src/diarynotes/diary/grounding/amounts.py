@@ -68,9 +68,9 @@ def find_wrong_numbers(claim: Reading, said: Reading, *, known: frozenset[str] =
     Numbers of a clock time that was said in other words count as said; of one that was said in part
     `is_told_in_part` tells.
     """
-    strange = _find_strange(claim, said)
+    strange = [figure for figure in _find_strange(claim, said) if figure.value not in known]
     parts = _parts(said) if strange else frozenset()
-    return any(not _is_part(figure, parts, said) and figure.value not in known for figure in strange)
+    return not all(_is_part(figure, parts, said) for figure in strange)
 
 
 def find_misplaced(claim: Reading, said: Reading) -> bool:
@@ -106,7 +106,7 @@ def find_other_share(claim: Reading, said: Reading) -> bool:
 
 def _find_strange(claim: Reading, said: Reading) -> list[Figure]:
     """The numbers of `claim` that no words of `said` carry as they are."""
-    if all(figure.value in said.numbers for run in claim.runs for figure in run):
+    if claim.values <= said.numbers:
         return []
     spoken = find_times(said)
     carried = [time for time in find_times(claim) if any(time.agrees(other) for other in spoken)]

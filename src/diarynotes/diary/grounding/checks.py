@@ -134,7 +134,7 @@ def _check_facts(claim: Reading, said: Reading, day: date | None) -> Iterator[st
             yield "other_number"
         return
     is_foreign = not claim.english
-    claim, said = claim.facts, said.facts
+    claim, said = claim.facts if is_foreign else claim, said.facts
     if find_wrong_times(claim, said):
         yield "wrong_time"
     if claim.runs and find_wrong_numbers(claim, said):

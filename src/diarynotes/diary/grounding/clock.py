@@ -45,7 +45,8 @@ def find_times(text: Reading) -> list[Time]:
             time = _read_time(plain, run, place, figure)
             if time:
                 found.append(time)
-    found += [Time(0, half, at, at + 1, True) for at, word in enumerate(plain) if (half := NAMED.get(word))]
+    if not text.words.isdisjoint(NAMED):
+        found += [Time(0, NAMED[word], at, at + 1, True) for at, word in enumerate(plain) if word in NAMED]
     return found + _read_parts(plain, figures)
 
 

@@ -17,7 +17,7 @@ from diarynotes.diary.grounding.spans import is_within
 
 Verdict: TypeAlias = Literal["said", "not said", "unknown"]
 
-_RECKONED = frozenset(["en", *GLOSSED])
+_RECKONED = GLOSSED | {"en"}
 _ANY_DAY = {
     "zh": re.compile("[今明后後昨]天|[今明]晚|[周週]|星期|礼拜|禮拜|月|[号號日]|年底|节|節"),
     "ja": re.compile("今日|明日|あした|あす|明後日|あさって|今晩|今夜|来?週|曜|月|日|末|まで"),

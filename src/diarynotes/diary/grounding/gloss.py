@@ -12,9 +12,9 @@ from functools import cache
 from diarynotes.diary.grounding.gloss_clock import CLOCK
 from diarynotes.diary.grounding.gloss_days import day_rules
 from diarynotes.diary.grounding.gloss_numbers import number_rules
-from diarynotes.diary.grounding.gloss_rules import Compiled, compile_rules
+from diarynotes.diary.grounding.gloss_rules import Compiled, compile_rules, rewrite
 
-GLOSSED = ("de", "fr", "es")
+GLOSSED = frozenset(["de", "fr", "es"])
 """The languages, by their ISO 639 codes, that can be written so."""
 
 _HYPHEN = re.compile(r"(?<=\w)-(?=[^\W\d])|(?<=[^\W\d])-(?=\w)")
@@ -24,10 +24,7 @@ def gloss(text: str, language: str) -> str:
     """`text` in small letters with its numbers, times and days as in English; as it is where it is not in `GLOSSED`."""
     if language not in GLOSSED:
         return text
-    text = _HYPHEN.sub(" ", text.lower().replace("’", "'"))
-    for pattern, replacement in _rules(language):
-        text = pattern.sub(replacement, text)
-    return text
+    return rewrite(_HYPHEN.sub(" ", text.lower().replace("’", "'")), _rules(language))
 
 
 @cache

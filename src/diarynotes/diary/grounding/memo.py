@@ -14,7 +14,7 @@ from diarynotes.diary.figures import is_number_word
 from diarynotes.diary.grounding.reading import Piece, Reading
 from diarynotes.diary.grounding.signs import Token, read_tokens
 from diarynotes.diary.words import looks_english
-from diarynotes.models import Segment, Transcript
+from diarynotes.models import Transcript
 
 _BEFORE = 6
 """Segments before a sentence's own in which somebody may have been named whom it calls "he"."""
@@ -33,8 +33,12 @@ class Memo:
         self.segments = transcript.segments
         code = _code(transcript.language)
         self.language = code if code not in ("en", "") else "en" if looks_english(transcript.text[:20_000]) else ""
-        self._pieces = [Piece(segment.text, self._language_of(segment, code)) for segment in transcript.segments]
-        self.languages = tuple(dict.fromkeys((self.language, *(piece.language for piece in self._pieces))))
+        heard = {
+            own: self.language if _code(own or "") in ("", code) else _code(own or "")
+            for own in {segment.language for segment in transcript.segments}
+        }
+        self._pieces = [Piece(segment.text, heard[segment.language]) for segment in transcript.segments]
+        self.languages = tuple(dict.fromkeys((self.language, *sorted(heard.values()))))
         self._tokens = [_read_segment(segment.text) for segment in transcript.segments]
 
     def read(self, text: str, *, language: str | None = None) -> Reading:
@@ -47,7 +51,7 @@ class Memo:
         numbers = sorted(evidence)
         pieces = [self._pieces[number] for number in numbers]
         tokens = chain.from_iterable(self._tokens[number] for number in numbers)
-        return Reading(tokens, language=_most_spoken(pieces), pieces=pieces)
+        return Reading(tokens, language=self._most_spoken(pieces), pieces=pieces)
 
     def before(self, evidence: tuple[int, ...]) -> Reading:
         """What was said shortly before the last of these segments, and in it."""
@@ -59,24 +63,18 @@ class Memo:
         """All that was said."""
         return Reading(chain.from_iterable(self._tokens), language=self.language, pieces=self._pieces)
 
-    def _language_of(self, segment: Segment, code: str) -> str:
-        """The language of a segment, where another one was heard in it than in the transcript as a whole."""
-        own = _code(segment.language or "")
-        return self.language if own in ("", code) else own
+    def _most_spoken(self, pieces: Sequence[Piece]) -> str:
+        """The language in which most of a few segments was said."""
+        if len(self.languages) == 1:
+            return self.language
+        spoken: dict[str, int] = {}
+        for piece in pieces:
+            spoken[piece.language] = spoken.get(piece.language, 0) + len(piece.text)
+        return max(spoken, key=lambda language: spoken[language])
 
 
 def _code(language: str) -> str:
     return language.lower()[:2]
-
-
-def _most_spoken(pieces: Sequence[Piece]) -> str:
-    """The language in which most of a few segments was said."""
-    if len({piece.language for piece in pieces}) == 1:
-        return pieces[0].language
-    spoken: dict[str, int] = {}
-    for piece in pieces:
-        spoken[piece.language] = spoken.get(piece.language, 0) + len(piece.text)
-    return max(spoken, key=lambda language: spoken[language])
 
 
 def _read_segment(text: str) -> tuple[Token, ...]:

@@ -135,10 +135,9 @@ def _read_clause(tokens: Sequence[Token], cues: frozenset[str], text: Reading) -
             if last and word in _AFTER_THE_VERB.get(text.language, ()):
                 heads.add(last)
             continue
-        weight = _weigh(word, text.english)
+        weight, root = _weigh(word, text.english)
         reach -= 1
         if weight:
-            root = lemma(word.partition("'")[0])
             weights[root] = weight
             if weight >= _LIGHT_WEIGHT:
                 last = last if word in _AUXILIARIES_ABROAD else root
@@ -157,16 +156,19 @@ def _is_cue(tokens: Sequence[Token], at: int) -> bool:
 
 
 @lru_cache(maxsize=8192)
-def _weigh(word: str, english: bool) -> float:
+def _weigh(word: str, english: bool) -> tuple[float, str]:
+    """How much a word says of what its clause is about, and its root."""
+    bare = word.partition("'")[0]
+    root = lemma(bare)
     if is_content(word, english) or word[0].isdigit():
-        return 0.0 if word in _FORMS_OF_BE else _CONTENT_WEIGHT
+        return (0.0 if word in _FORMS_OF_BE else _CONTENT_WEIGHT), root
     if not english:
-        return 0.0
+        return 0.0, root
     if word in _LIGHT:
-        return _LIGHT_WEIGHT
+        return _LIGHT_WEIGHT, root
     if word in STOPWORDS:
-        return _PRONOUN_WEIGHT if word.partition("'")[0] in PRONOUNS else 0.0
-    return _CONTENT_WEIGHT
+        return (_PRONOUN_WEIGHT if bare in PRONOUNS else 0.0), root
+    return _CONTENT_WEIGHT, root
 
 
 def _is_clause_turned(claim: Clause, said: Sequence[Clause], spoken: frozenset[str], least: float) -> bool:

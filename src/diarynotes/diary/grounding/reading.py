@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
-from typing import NamedTuple
 
 from diarynotes.diary.figures import Figure, find_runs, is_number_word, join_figures
 from diarynotes.diary.grounding.gloss import GLOSSED, gloss
@@ -28,11 +27,17 @@ _SMALL = STOPWORDS | frozenset(
 )
 
 
-class Piece(NamedTuple):
+class Piece:
     """A text as it stands, and the ISO 639 code of its language, "" where that is not known."""
 
-    text: str
-    language: str
+    def __init__(self, text: str, language: str) -> None:
+        self.text = text
+        self.language = language
+
+    @cached_property
+    def facts(self) -> Piece:
+        """The same with its numbers, times and days as in English; a segment is read for several sentences."""
+        return Piece(gloss(self.text, self.language), "en")
 
 
 class Reading:
@@ -42,17 +47,22 @@ class Reading:
     """
 
     def __init__(self, tokens: Iterable[Token], *, language: str = "en", pieces: Sequence[Piece] = ()) -> None:
-        self.tokens = tuple(tokens)
+        self._tokens = tokens
         self.language = language
         self.english = language == "en"
         self._pieces = pieces
 
     @cached_property
+    def tokens(self) -> tuple[Token, ...]:
+        """The words and signs in order."""
+        return tuple(self._tokens)
+
+    @cached_property
     def facts(self) -> Reading:
         """The text with its numbers, times and days as in English; itself where that is what it is."""
-        if not any(piece.language in GLOSSED for piece in self._pieces):
+        if GLOSSED.isdisjoint([piece.language for piece in self._pieces]):
             return self
-        pieces = [Piece(gloss(piece.text, piece.language), "en") for piece in self._pieces]
+        pieces = [piece.facts for piece in self._pieces]
         return Reading(read_tokens(" ".join(piece.text for piece in pieces)), pieces=pieces)
 
     @cached_property
@@ -98,7 +108,7 @@ class Reading:
     @cached_property
     def numbers(self) -> frozenset[str]:
         """The values of all numbers; those of a run also joined, because codes are said in pieces."""
-        return self.values | frozenset(map(join_figures, self.runs))
+        return self.values | frozenset(join_figures(run) for run in self.runs if len(run) > 1)
 
     @cached_property
     def values(self) -> frozenset[str]:

@@ -41,8 +41,10 @@ def read_tokens(text: str) -> tuple[Token, ...]:
     is_first = True
     for piece in _TOKEN.findall(text):
         if piece[0].isalnum():
-            words = (piece,) if piece.isascii() else _split_unspaced(piece)
-            tokens += [_read_word(word, is_first) for word in words]
+            if piece.isascii():
+                tokens.append(_read_word(piece, is_first))
+            else:
+                tokens += [_read_word(word, is_first) for word in _split_unspaced(piece)]
             is_first = False
         elif len(piece) > 1:
             tokens += (Token(piece[0], "minus", False, False, False), _read_word(piece[1:], False))
