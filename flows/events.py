@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events import Event as PrefectEvent
 from prefect.events import emit_event
 
@@ -16,6 +17,9 @@ from flows.artifacts import showing_long_recordings
 from flows.telling import logging_to_run
 from flows.threads import in_run
 
+_WAITS_FOR = timedelta(minutes=10)
+_IS_SOON = timedelta(minutes=1)
+"""Longer than a run that found no slot waits until it asks for one again, which is 30 s at Prefect."""
 _TOLD = frozenset({"registered", "quarantined", "transcribed", "landed", "dead"})
 
 
@@ -47,14 +51,40 @@ def _emit(event: Event) -> None:
 def tell_dropped(drops: Sequence[Drop]) -> None:
     """One event for objects that lie in the inbox: `diarynotes.recording.dropped`, about the first of them.
 
-    What starts on it drains the whole inbox, so one event a batch is enough. It is posted here and now, where Prefect's
+    What starts on it drains the whole inbox, so one event a batch is enough, and none is needed while a run has yet to
+    begin: where runs are slow to begin, they would come faster than they go. It is posted here and now, where Prefect's
     own sender works in the background, so that the caller knows whether it arrived. Raises what the client raises.
     """
+    with get_client(sync_client=True) as client:
+        if not _is_run_waiting(client):
+            client.request("POST", "/events", json=[_describe(drops).model_dump(mode="json")])
+
+
+def _describe(drops: Sequence[Drop]) -> PrefectEvent:
     first = drops[0]
-    event = PrefectEvent(
+    return PrefectEvent(
         event="diarynotes.recording.dropped",
         resource={"prefect.resource.id": f"diarynotes.drop.{make_id('drop', first.owner, first.uri, first.version)}"},
         payload={"uri": first.uri, "owner": first.owner, "count": len(drops)},
     )
-    with get_client(sync_client=True) as client:
-        client.request("POST", "/events", json=[event.model_dump(mode="json")])
+
+
+def _is_run_waiting(client: SyncPrefectClient) -> bool:
+    """Whether a run of pick-up/inbox has yet to begin: it will find all that lies in the inbox by now.
+
+    One that a worker has in hand (Pending) does not count, since it may have been lost with its process; nor does one
+    that has waited for so long that nobody may ever begin it, or is meant for later.
+    """
+    now = datetime.now(UTC)
+    wanted = {
+        "flows": {"name": {"any_": ["pick-up"]}},
+        "deployments": {"name": {"any_": ["inbox"]}},
+        "flow_runs": {
+            "state": {"type": {"any_": ["SCHEDULED"]}},  # late, or waiting for a slot, too
+            "next_scheduled_start_time": {
+                "after_": (now - _WAITS_FOR).isoformat(),
+                "before_": (now + _IS_SOON).isoformat(),
+            },
+        },
+    }
+    return bool(client.request("POST", "/flow_runs/count", json=wanted).json())

@@ -148,6 +148,20 @@ def test_what_is_given_back_is_free_at_once(store: Store, other: Store) -> None:
     assert [drop.tries for drop in other.drops.claim()] == [0, 0]
 
 
+def test_drops_that_nobody_takes_are_found_to_lie(store: Store, other: Store) -> None:
+    assert not store.drops.lie(0)
+    store.drops.put([Drop("me", "gs://b/me/a.m4a")])
+    assert (store.drops.lie(0), store.drops.lie(3600)) == (True, False)
+    (held,) = other.drops.claim()
+    assert not store.drops.lie(0), "somebody has it"
+    other.drops.fail(held, UNREADABLE, [3600])
+    assert not store.drops.lie(0), "its time has not come"
+    store.drops.retry()
+    assert store.drops.lie(0)
+    other.drops.fail(*other.drops.claim(), UNREADABLE, [])
+    assert not store.drops.lie(0), "it was given up"
+
+
 def test_a_drop_that_cannot_be_registered_waits_and_ends_dead(store: Store) -> None:
     store.drops.put(drops(1))
     delays = (0.0, 3600.0)

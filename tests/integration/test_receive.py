@@ -13,11 +13,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
 
 from diarynotes import prefect_api
 from diarynotes.buckets import list_objects
@@ -31,6 +33,7 @@ from diarynotes.settings import load_settings
 from diarynotes.store import Drop, open_store, start_embedded, stop_embedded
 from diarynotes.store.store import Store
 from flows.draining import register_drops
+from flows.events import tell_dropped
 from flows.stages import register_objects
 from flows.workshop import Workshop
 from tests.waiting import PATIENCE_S, wait_for
@@ -293,29 +296,60 @@ def test_what_amazon_itself_tells_of_becomes_recordings(
 # -- Prefect ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-def test_prefect_hears_of_a_drop(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from prefect.client.orchestration import get_client
-
-    from flows.events import tell_dropped
-
-    # a whole server, which keeps events
+@pytest.fixture
+def prefect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SyncPrefectClient]:
+    """A client of a whole server, which keeps events."""
     monkeypatch.delitem(prefect_api._SERVER_SETTINGS, "PREFECT__SERVER_EPHEMERAL")
     server = TemporaryServer(tmp_path / "prefect")
     try:
         server.wait()
         with reporting_to(server.url), get_client(sync_client=True) as client:
-            context = contextvars.copy_context()  # where the flow's settings are, for the thread that tells
-            with Inbox(store.drops.put, lambda drops: context.run(tell_dropped, drops)) as inbox:
-                inbox.put([Drop("anna", f"gs://voice/anna/{number}.m4a", "1") for number in range(3)])
-
-            def heard() -> list[dict[str, Any]]:
-                asked = {"filter": {"event": {"name": ["diarynotes.recording.dropped"]}}}
-                return list(client.request("POST", "/events/filter", json=asked).json()["events"])
-
-            wait_for(heard)
-            (event,) = heard()
+            yield client
     finally:
         server.stop()
+
+
+def heard(prefect: SyncPrefectClient) -> list[dict[str, Any]]:
+    asked = {"filter": {"event": {"name": ["diarynotes.recording.dropped"]}}}
+    return list(prefect.request("POST", "/events/filter", json=asked).json()["events"])
+
+
+@pytest.mark.slow
+def test_prefect_hears_of_drops_unless_a_run_that_will_find_them_has_yet_to_begin(
+    prefect: SyncPrefectClient, store: Store
+) -> None:
+    context = contextvars.copy_context()  # where the flow's settings are, for the thread that tells
+    with Inbox(store.drops.put, lambda drops: context.run(tell_dropped, drops)) as inbox:
+        inbox.put([Drop("anna", f"gs://voice/anna/{number}.m4a", "1") for number in range(3)])
+        wait_for(lambda: heard(prefect))
+    (event,) = heard(prefect)
     assert event["payload"] == {"uri": "gs://voice/anna/0.m4a", "owner": "anna", "count": 3}
     assert event["resource"]["prefect.resource.id"].startswith("diarynotes.drop.")
+
+    def ask(path: str, **facts: Any) -> str:
+        return str(prefect.request("POST", path, json=facts).json().get("id"))
+
+    def schedule(in_hours: float) -> str:
+        when = datetime.now(UTC) + timedelta(hours=in_hours)
+        state = {"type": "SCHEDULED", "state_details": {"scheduled_time": when.isoformat()}}
+        return ask(f"/deployments/{inbox_id}/create_flow_run", state=state)
+
+    def move(run: str, state: str) -> None:
+        ask(f"/flow_runs/{run}/set_state", state={"type": state}, force=True)
+
+    inbox_id = ask("/deployments/", name="inbox", flow_id=ask("/flows/", name="pick-up"))
+    schedule(in_hours=-1)  # lost: nobody serves its queue
+    schedule(in_hours=24)
+    tell_dropped([Drop("anna", "told beside the lost.m4a")])
+    run = schedule(in_hours=0)
+    tell_dropped([Drop("anna", "found by the run.m4a")])
+    move(run, "PENDING")
+    tell_dropped([Drop("anna", "told while pending.m4a")])
+    move(run, "RUNNING")
+    tell_dropped([Drop("anna", "told while running.m4a")])
+    wait_for(lambda: len(heard(prefect)) >= 4)
+    assert [each["payload"]["uri"] for each in sorted(heard(prefect), key=lambda each: each["occurred"])[1:]] == [
+        "told beside the lost.m4a",
+        "told while pending.m4a",
+        "told while running.m4a",
+    ]

@@ -34,7 +34,7 @@ from diarynotes.up.deploying import find_deployments_file, find_missing, read_de
 from diarynotes.up.keeping import Keeper, Setback
 from diarynotes.up.keys import load_keys
 from diarynotes.up.plan import find_local_buckets, find_port, make_plan
-from diarynotes.up.registering import clear_dead_runs
+from diarynotes.up.registering import ask_for_run, clear_dead_runs
 from diarynotes.up.rescue import Rescuer
 from diarynotes.up.running import AlreadyUp, _alone
 from diarynotes.up.server import client_environment, server_environment
@@ -193,6 +193,15 @@ def test_only_runs_of_our_own_pools_are_taken_for_dead() -> None:
     looked, marked, _ = api.asked
     assert looked[2]["work_pools"] == {"name": {"any_": ["cpu", "gpu"]}}
     assert marked[1] == "/flow_runs/stale/set_state"
+
+
+@pytest.mark.parametrize(("waiting", "is_asked_for"), [(0, True), (1, False)])
+def test_no_run_is_asked_for_while_one_waits_for_its_turn(waiting: int, is_asked_for: bool) -> None:
+    api = Answers({"id": "7"}, waiting, {})
+    ask_for_run(api, "pick-up/rescue")  # type: ignore[arg-type]
+    paths = [path for _, path, _ in api.asked]
+    assert paths[:2] == ["/deployments/name/pick-up/rescue", "/flow_runs/count"]
+    assert ("/deployments/7/create_flow_run" in paths) == is_asked_for
 
 
 def test_only_folders_are_watched(tmp_path: Path) -> None:

@@ -81,6 +81,11 @@ class Drops:
         with begin(self._engine) as connection:
             return bool(connection.scalar(sql.FAIL, values))
 
+    def lie(self, idle_s: float) -> bool:
+        """Whether there are any that have been due for `idle_s` and that nobody holds."""
+        with begin(self._engine) as connection:
+            return bool(connection.scalar(sql.LIE, {"idle_s": idle_s}))
+
     # -- what a person does, and looking ------------------------------------------------------------------------------
 
     def retry(self, ids: Sequence[int] | None = None) -> int:

@@ -37,16 +37,17 @@ order by owner, uri, version
 on conflict (owner, uri, version) do nothing
 """)
 
+_FREE = """(
+    worker is null or lease_until < now()
+    or (worker not in (select worker from living) and claimed_at <= statement_timestamp())
+)"""
+
 CLAIM = text(f"""
 {LIVING},
 free as (
     select id
     from drops
-    where not is_dead and (next_try_at is null or next_try_at <= now())
-      and (
-          worker is null or lease_until < now()
-          or (worker not in (select worker from living) and claimed_at <= statement_timestamp())
-      )
+    where not is_dead and (next_try_at is null or next_try_at <= now()) and {_FREE}
     order by priority, id
     limit :limit
     for update skip locked
@@ -56,6 +57,14 @@ set worker = :worker, lease_until = now() + make_interval(secs => :lease_s), cla
 from free
 where drops.id = free.id
 returning {", ".join("drops." + name.strip() for name in DROP.split(","))}
+""")
+
+LIE = text(f"""
+{LIVING}
+select exists (
+    select from drops
+    where not is_dead and coalesce(next_try_at, received_at) < now() - make_interval(secs => :idle_s) and {_FREE}
+)
 """)
 
 HELD = "where id = any(cast(:ids as bigint[])) and worker = :worker"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from diarynotes.up.api import Api
 
@@ -43,7 +43,15 @@ def clear_dead_runs(api: Api, pools: Collection[str], started_at: datetime) -> N
         alive += len(runs) - len(dead)
 
 
-def start_run(api: Api, deployment: str) -> None:
-    """Asks for a run of FLOW/NAME now."""
+def ask_for_run(api: Api, deployment: str) -> None:
+    """Asks for a run of FLOW/NAME now, unless one waits for its turn already."""
     found = api.ask("GET", f"/deployments/name/{deployment}")
-    api.ask("POST", f"/deployments/{found['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})
+    waiting = {
+        "deployments": {"id": {"any_": [found["id"]]}},
+        "flow_runs": {
+            "state": {"type": {"any_": ["SCHEDULED"]}},
+            "expected_start_time": {"before_": datetime.now(UTC).isoformat()},
+        },
+    }
+    if not api.ask("POST", "/flow_runs/count", waiting):
+        api.ask("POST", f"/deployments/{found['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})

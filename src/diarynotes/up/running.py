@@ -25,7 +25,7 @@ from diarynotes.up.deploying import deploy, find_missing, was_deployed
 from diarynotes.up.keeping import Keeper, Part
 from diarynotes.up.news import Newsreader
 from diarynotes.up.plan import Plan, make_plan
-from diarynotes.up.registering import clear_dead_runs, register_pools, start_run
+from diarynotes.up.registering import ask_for_run, clear_dead_runs, register_pools
 from diarynotes.up.rescue import Rescuer
 from diarynotes.up.server import make_database, server_environment
 
@@ -36,6 +36,8 @@ Tell = Callable[[str, dict[str, Any]], None]
 
 _TICK_S = 0.1
 _SERVER_START_S = 600.0
+_DROPS_LIE_S = 30.0
+"""A run that was told of a drop takes it within seconds, unless all are at work or it was lost."""
 _SWEEP = "pick-up/sweep"
 _RESCUE = "pick-up/rescue"
 
@@ -78,8 +80,8 @@ def run_up(settings: Settings, port: int, tell: Tell, stopping: threading.Event)
         parts: list[Part] = [database, server, worker, *watchers]
         facts = {"ui": plan.url, "auth_file": str(plan.keys.auth_file), "drop_into": plan.watched}
         tell("up", {**facts, "owner": settings.owner, "pids": {part.name: part.pid for part in parts}})
-        start_run(api, _SWEEP)
-        rescuer = Rescuer(lambda: _is_work_left(store, settings), lambda: start_run(api, _RESCUE))
+        ask_for_run(api, _SWEEP)
+        rescuer = Rescuer(lambda: _is_work_left(store, settings), lambda: ask_for_run(api, _RESCUE))
         _look_after([Keeper(part) for part in parts], Newsreader(store.engine), rescuer, tell, stopping)
         tell("stopping", {})
 
@@ -103,8 +105,12 @@ def _empty_log(plan: Plan, name: str) -> Path:
 
 
 def _is_work_left(store: Store, settings: Settings) -> bool:
-    stranded = store.jobs.stranded(idle_s=settings.left_behind_s, unasked=True, limit=1)
-    return bool(stranded or (settings.daily_entries and store.left_days()))
+    idle_s = settings.left_behind_s
+    return bool(
+        store.jobs.stranded(idle_s=idle_s, unasked=True, limit=1)
+        or store.drops.lie(_DROPS_LIE_S)
+        or (settings.daily_entries and store.left_days(idle_s=idle_s))
+    )
 
 
 def _look_after(
