@@ -104,6 +104,14 @@ def test_a_number_in_the_title_that_nobody_said_is_flagged() -> None:
     assert [(finding.code, finding.where) for finding in findings] == [("wrong_number", "title")]
 
 
+def test_a_sentence_of_the_summary_that_nobody_said_is_dropped() -> None:
+    true = SEGMENTS[0]
+    kept, findings = ground(draft(summary=f"{true} Afterwards we celebrated with champagne. Fine."))
+    assert kept.summary == f"{true} Fine."
+    assert [(finding.code, finding.where) for finding in findings] == [("not_said", "summary")]
+    assert ground(draft(summary="昨日は東京でシャンパンを飲んだ。"))[0].summary == ""
+
+
 def test_findings_hold_no_diary_text() -> None:
     _, findings = ground(draft(Sentence("Secret weather in Spain.", (1,)), people=("Elena",)))
     assert len(findings) == 2

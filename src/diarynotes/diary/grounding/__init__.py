@@ -13,12 +13,13 @@ a number that differs is only told. Findings name places in the note, never its 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeVar
 
-from diarynotes.diary.grounding.checks import RULES, check_heading, check_sentence, is_item_said
+from diarynotes.diary.grounding.checks import RULES, check_heading, check_sentence, is_invented, is_item_said
 from diarynotes.diary.grounding.due import judge_due
 from diarynotes.diary.grounding.listed import is_name_said, is_topic_said
 from diarynotes.diary.grounding.memo import Memo
@@ -26,6 +27,7 @@ from diarynotes.diary.words import WORD
 from diarynotes.models import DiaryNote, Draft, Finding, Sentence, Todo, Transcript
 
 _Item = TypeVar("_Item")
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])(?=.)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ def ground_draft(draft: Draft, transcript: Transcript, *, day: date | None = Non
 
     Without `day`, a date that only follows from such a word ("Thursday" for "tomorrow") counts as not said. Sentences
     are held against the segments that they name, everything else against the whole transcript. `RULES` says what is
-    dropped; title, summary and a todo's text stay and are flagged, a todo's date that no words carry is taken away.
+    dropped; title, summary and a todo's text stay and are flagged, but for sentences of the summary of which hardly a
+    word was said; a todo's date that no words carry is taken away.
     """
     memo = Memo(transcript)
     findings: list[Finding] = []
@@ -63,10 +66,18 @@ def ground_draft(draft: Draft, transcript: Transcript, *, day: date | None = Non
     todos = _keep_said("todos", draft.todos, lambda todo: is_item_said(todo.text, memo, day), findings)
     questions = _keep_said("questions", draft.questions, lambda question: is_item_said(question, memo, day), findings)
     todos = _keep_dates(todos, memo, day, findings)
+    summary = _keep_summary(draft.summary, memo, findings)
     grounded = replace(
-        draft, body=tuple(body), people=people, places=places, topics=topics, todos=todos, questions=questions
+        draft,
+        summary=summary,
+        body=tuple(body),
+        people=people,
+        places=places,
+        topics=topics,
+        todos=todos,
+        questions=questions,
     )
-    for where, text in (("title", draft.title), ("summary", draft.summary)):
+    for where, text in (("title", draft.title), ("summary", summary)):
         findings += [_tell(code, where, dropped=False) for code in dict.fromkeys(check_heading(text, memo, day))]
     return Grounded(grounded, tuple(findings), standing / len(draft.body) if draft.body else None)
 
@@ -104,6 +115,16 @@ def _keep_said(
         message = f"{what.capitalize()} named {len(items) - len(kept)} that nobody said; dropped."
         findings.append(Finding("not_said", "warning", what, message))
     return kept
+
+
+def _keep_summary(summary: str, memo: Memo, findings: list[Finding]) -> str:
+    """The summary without the sentences that tell what nobody did."""
+    told = _SENTENCE_END.split(summary)
+    kept = [sentence for sentence in told if not is_invented(sentence, memo)]
+    if len(kept) == len(told):
+        return summary
+    findings.append(_tell("not_said", "summary", dropped=True))
+    return " ".join(kept)
 
 
 def _keep_dates(todos: Sequence[Todo], memo: Memo, day: date | None, findings: list[Finding]) -> tuple[Todo, ...]:

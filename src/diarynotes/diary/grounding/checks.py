@@ -78,7 +78,7 @@ def check_sentence(text: str, evidence: tuple[int, ...], memo: Memo, day: date |
     if any(RULES[code].drops for code in facts):
         return facts[:1]
     share = share_said(claim, said)
-    if share <= _INVENTED and count_content(claim) >= _ENOUGH:
+    if _is_invented(share, claim):
         return ["not_said"]
     before = memo.before(evidence)
     flags = [*facts, *_check_names(claim, said, memo, before)]
@@ -93,6 +93,16 @@ def check_sentence(text: str, evidence: tuple[int, ...], memo: Memo, day: date |
     elif share < _CARRIED:
         flags.append("doubtful")
     return flags
+
+
+def is_invented(text: str, memo: Memo) -> bool:
+    """Whether hardly a word of a sentence was said anywhere."""
+    claim = memo.read(text)
+    return _is_invented(share_said(claim, memo.whole), claim)
+
+
+def _is_invented(share: float, claim: Reading) -> bool:
+    return share <= _INVENTED and count_content(claim) >= _ENOUGH
 
 
 def check_heading(text: str, memo: Memo, day: date | None) -> list[str]:
