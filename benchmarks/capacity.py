@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+from diarynotes.buckets.hashing import BLOCK_BYTES
 from flows.shards import MOST_RECORDINGS, shard_audio_s
 from flows.tasks import CHUNKS
 
 _READS = 3
-"""An object is read to know its content, to check it and to hear it."""
+"""An object is read to know its content, to check it and to hear it; each time it is looked at first."""
+_MB_A_MINUTE = 1.0
 _TASKS = 5
 """For a chunk of recordings: validate, transcribe, write, land, and a part of registering and entries."""
 _FILL = 0.8
@@ -43,6 +46,8 @@ def plan(wish: argparse.Namespace, step: dict[str, Any], server: dict[str, Any])
     each = 1 / step["recordings"]
     sound_ms = wish.sound_ms * wish.note_s / 60
     runs_s = 2 * shards_s  # one that hears and one that writes
+    megabytes = _MB_A_MINUTE * wish.note_s / 60
+    requests_s = recordings_s * _READS * (1 + math.ceil(megabytes * 1e6 / BLOCK_BYTES))
     prefect_share = runs_s / server["runs"][-1]["runs_per_s"] + tasks_s / server["tasks"]["recorded_per_s"]
     return {
         "recordings a second": recordings_s,
@@ -57,10 +62,10 @@ def plan(wish: argparse.Namespace, step: dict[str, Any], server: dict[str, Any])
         "cores around the engine": recordings_s * (step["run_work_s"] * each + sound_ms / 1000) / _FILL,
         "cores of Postgres": recordings_s * step["postgres_work_s"] * each / _FILL,
         "transactions of Postgres a second": recordings_s * step["commits"] * each,
-        "object reads a second": recordings_s * _READS,
-        "GB read a second, at 1 MB a minute": recordings_s * _READS * wish.note_s / 60 / 1000,
+        "requests to buckets a second": requests_s,
+        "GB read a second, at 1 MB a minute": recordings_s * _READS * megabytes / 1000,
         "USD an hour for GPUs": gpus * wish.gpu_usd,
-        "USD an hour for object reads": recordings_s * _READS * 3600 * wish.read_usd / 1000,
+        "USD an hour for requests to buckets": requests_s * 3600 * wish.read_usd / 1000,
         "USD an hour for models that write": recordings_s * 3600 * wish.note_usd,
     }
 
@@ -77,7 +82,7 @@ def _read_arguments() -> argparse.Namespace:
         "--sound-ms", type=float, default=150.0, help="work of decoding and searching a minute of sound"
     )
     parser.add_argument("--gpu-usd", type=float, default=3.0, help="a GPU for an hour")
-    parser.add_argument("--read-usd", type=float, default=0.0004, help="a thousand reads of objects")
+    parser.add_argument("--read-usd", type=float, default=0.0004, help="a thousand requests to a bucket")
     parser.add_argument("--note-usd", type=float, default=0.0, help="what a model takes for a note")
     return parser.parse_args()
 

@@ -118,21 +118,23 @@ class Claims:
             yield
         except StorageFailed:
             raise
-        except LeaseLost:
-            _log.warning("recording %s was taken over by another worker", job.recording_id)
-        except RecordingRejected as error:
-            self._set_aside(job, error, self._shop.store.jobs.quarantine)
-        except DiarynotesError as error:
-            self._set_aside(job, error, self._postpone)
         except Exception as error:
-            # Whatever it is must not take the neighbours down. Its words may quote a diary, so only its type is kept.
-            self._set_aside(job, Unexpected(type(error).__name__), self._postpone)
+            self.fail(job, error)
         self._open.pop(job.recording_id, None)
 
     def fail(self, job: Job, error: Exception) -> None:
-        """Settles a job with the error that ended it."""
-        with self.settling(job):
-            raise error
+        """Settles a job with the error that ended it: a StorageFailed, too, where the disk has no room for its file."""
+        match error:
+            case LeaseLost():
+                _log.warning("recording %s was taken over by another worker", job.recording_id)
+            case RecordingRejected():
+                self._set_aside(job, error, self._shop.store.jobs.quarantine)
+            case DiarynotesError():
+                self._set_aside(job, error, self._postpone)
+            case _:
+                # It must not take the neighbours down. Its words may quote a diary, so only its type is kept.
+                self._set_aside(job, Unexpected(type(error).__name__), self._postpone)
+        self._open.pop(job.recording_id, None)
 
     def _postpone(self, job: Job, error: DiarynotesError) -> Job:
         return self._shop.store.jobs.postpone(job, error, retry_delays(error, self._shop.settings.retry_delays_s))

@@ -6,9 +6,9 @@ Knows where recordings lie and whether they are still what was registered; knows
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from diarynotes.buckets import find_object, hash_object, local_copy
 from diarynotes.errors import DiarynotesError, SourceUnavailable
@@ -30,28 +30,37 @@ _LEAST_BYTES_PER_S = 200_000
 def in_sandbox(
     shop: Workshop, jobs: Iterable[Job], work: Callable[[Errand], T]
 ) -> Iterator[tuple[Job, Recording, T | Exception]]:
-    """Each of `jobs` with what `work` made of its file in a child process, or with the error."""
+    """Each of `jobs` with what `work` made of its file in a child process, or with the error.
+
+    Of files that have to be fetched, only those lie on the disk that the sandbox has taken ahead.
+    """
     wanted = list(jobs)
     ids = [job.recording_id for job in wanted]
     recordings, places = shop.store.recordings(ids), shop.store.places(ids)
-    with ExitStack() as copies:
-        errands: list[Errand] = []
-        ready: list[Job] = []
-        for job in wanted:
-            recording = recordings[job.recording_id]
+    files = {key: ExitStack() for key in ids}
+
+    def run_errands() -> Iterator[Errand | DiarynotesError]:
+        for key in ids:
+            if shop.stopping.is_set():
+                return
             try:
-                check_size(recording.size_bytes, shop.limits)
-                obj = _locate(recording, places.get(recording.id, ()))
-                path = copies.enter_context(local_copy(obj, folder=shop.settings.spool))
-                allowed_s = shop.settings.decode_timeout_s + _longest_s(recording)
-                errands.append(Errand(path, shop.settings.spool, shop.limits, shop.settings.zone, allowed_s))
-                ready.append(job)
+                check_size(recordings[key].size_bytes, shop.limits)
+                obj = _locate(recordings[key], places.get(key, ()))
+                path = files[key].enter_context(local_copy(obj, folder=shop.settings.spool))
             except DiarynotesError as error:
-                yield job, recording, error
+                yield error
                 continue
-            recordings[recording.id] = _call_by(shop, recording, obj.uri)
-        outcomes: Iterator[Any] = shop.sandbox.map(work, errands, wall_s=lambda errand: errand.allowed_s)
-        for job, outcome in zip(ready, outcomes, strict=True):
+            recordings[key] = _call_by(shop, recordings[key], obj.uri)
+            allowed_s = shop.settings.decode_timeout_s + _longest_s(recordings[key])
+            yield Errand(path, shop.settings.spool, shop.limits, shop.settings.zone, allowed_s)
+
+    with ExitStack() as closing_all:
+        for file in files.values():
+            closing_all.enter_context(file)
+        outcomes = shop.sandbox.map(work, run_errands(), wall_s=lambda errand: errand.allowed_s)
+        closing_all.enter_context(closing(outcomes))
+        for job, outcome in zip(wanted, outcomes, strict=False):  # fewer come where somebody wants out
+            files[job.recording_id].close()
             yield job, recordings[job.recording_id], outcome
             if shop.stopping.is_set():
                 return

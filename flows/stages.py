@@ -89,9 +89,10 @@ def validate_recordings(shop: Workshop, ids: Sequence[RecordingId]) -> int:
     """received -> validated: can it be decoded, how well can it be heard, when was it recorded?"""
     with Claims(shop, "received", ids) as claims:
         for job, recording, outcome in in_sandbox(shop, claims.remaining(), examine):
+            if isinstance(outcome, Exception):
+                claims.fail(job, outcome)
+                continue
             with claims.settling(job):
-                if isinstance(outcome, Exception):
-                    raise outcome
                 media, quality = outcome
                 dated = date_recording(recording, media.created_at)
                 shop.store.jobs.store_validated(job, replace(dated, media=media, quality=quality))

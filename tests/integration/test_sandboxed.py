@@ -1,21 +1,23 @@
-"""Files on their way to the sandbox: out of a bucket, and from where they have moved."""
+"""Files on their way to the sandbox: out of a bucket, from where they have moved, onto a disk that is full."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from diarynotes.buckets import connect, list_objects
+from diarynotes.buckets import connect, find_object, list_objects, local_copy
+from diarynotes.errors import StorageFailed
+from diarynotes.models import BucketObject
 from diarynotes.settings import load_settings
 from diarynotes.store import Drop
 from diarynotes.testing import ScriptedEngine
-from flows import stages
+from flows import sandboxed, stages
 from flows.draining import register_drops
 from flows.transcription import transcribe_claimed
 from flows.workshop import Wishes, Workshop
@@ -52,6 +54,11 @@ def register(shop: Workshop, source: Path | str) -> tuple[str, ...]:
 
 def stand(shop: Workshop, *ids: str) -> list[tuple[str, str | None]]:
     return [(line.job.state, line.job.error_code) for line in shop.store.jobs.list(ids or None)]
+
+
+def make_variants(count: int) -> dict[str, bytes]:
+    """Recordings that sound alike and are not the same, by name: what follows a WAV's sound is nobody's business."""
+    return {f"{number}.wav": NOTE.read_bytes() + bytes([number]) for number in range(count)}
 
 
 # -- where a recording lies by now ------------------------------------------------------------------------------------
@@ -153,3 +160,62 @@ def test_how_often_a_bucket_is_asked_for_a_recording(shop: Workshop, bucket: Any
         connect("s3", bucket.options())
     assert stand(shop) == [("transcribed", None)]
     assert asked == {"HEAD": 3, "GET": 3}
+
+
+def test_few_copies_lie_on_the_disk_at_once(shop: Workshop, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, body in make_variants(8).items():
+        bucket.put("voice", f"me/{name}", body)
+    copies: list[int] = []
+
+    @contextmanager
+    def count(obj: BucketObject, *, folder: Path) -> Iterator[Path]:
+        with local_copy(obj, folder=folder) as path:
+            assert path.is_relative_to(shop.settings.spool)
+            copies.append(len(list(folder.glob("diarynotes-*"))))
+            yield path
+
+    monkeypatch.setattr(sandboxed, "local_copy", count)
+    ids = register(shop, "s3://voice")
+    stages.validate_recordings(shop, ids)
+    assert set(stand(shop)) == {("validated", None)}
+    assert len(copies) == 8
+    assert max(copies) <= 2 * shop.settings.worker_count
+    assert not list(shop.settings.spool.iterdir())
+
+
+def test_a_disk_without_room_for_one_recording_costs_only_that_one(
+    shop: Workshop, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, body in make_variants(3).items():
+        bucket.put("voice", f"me/{name}", body)
+
+    def refuse(obj: BucketObject, *, folder: Path) -> Any:
+        if obj.uri.endswith("/1.wav"):
+            raise StorageFailed(str(folder), "No space left on device")
+        return local_copy(obj, folder=folder)
+
+    ids = register(shop, "s3://voice")
+    with monkeypatch.context() as full:
+        full.setattr(sandboxed, "local_copy", refuse)
+        stages.validate_recordings(shop, ids)
+    assert sorted(stand(shop)) == [("validated", None), ("validated", None), ("waiting", "storage_failed")]
+    shop.store.jobs.retry(ids)
+    stages.validate_recordings(shop, ids)
+    assert set(stand(shop)) == {("validated", None)}
+
+
+def test_who_wants_out_leaves_no_copy(shop: Workshop, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, body in make_variants(4).items():
+        bucket.put("voice", f"me/{name}", body)
+    ids = register(shop, "s3://voice")
+    look = find_object
+
+    def stop_at_second(uri: str) -> BucketObject | None:
+        if uri.endswith("/1.wav"):
+            shop.stopping.set()
+        return look(uri)
+
+    monkeypatch.setattr(sandboxed, "find_object", stop_at_second)
+    stages.validate_recordings(shop, ids)
+    assert shop.store.jobs.count() == {"validated": 1, "received": 3}
+    assert not list(shop.settings.spool.iterdir())

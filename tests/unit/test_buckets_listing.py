@@ -3,10 +3,11 @@
 import math
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from diarynotes.buckets import Watermark, connect, list_new, remote
+from diarynotes.buckets import Batch, Watermark, connect, list_new, list_objects, remote
 from tests.unit.fake_buckets import InMemory
 
 SOURCE = "s3://notes"
@@ -92,7 +93,50 @@ def test_folders_that_are_too_many_get_their_turns(cloud: InMemory) -> None:
 
 
 def test_a_name_that_no_database_takes_does_not_stop_the_sweep(cloud: InMemory) -> None:
-    cloud.objects = {f"a/{number}": b"x" for number in range(9)} | {"a/4\0x": b"x"}
-    found, mark = run(Watermark(), 9)
-    assert len(found) == 10
-    assert "\0" not in mark.sweep + "".join(mark.newest.values())
+    cloud.objects = {f"a/{number}": b"x" for number in range(9)} | {"a/4\0x": b"x", "a\0b/1": b"x"}
+    mark, found = Watermark(), set()
+    for _ in range(4):
+        more, mark = run(mark, 1)
+        found |= more
+    assert found == {f"a/{number}" for number in range(9)}
+    assert found == {obj.uri.removeprefix(SOURCE + "/") for obj in list_objects(SOURCE)}
+    assert "\0" not in mark.sweep + "".join([*mark.newest, *mark.newest.values()])
+
+
+def test_a_new_folder_is_found_at_once_though_something_beside_it_sorts_behind_it(cloud: InMemory) -> None:
+    cloud.objects = {f"anna/{number:03}": b"x" for number in range(60)} | {"zz": b"x"}
+    _, mark = run(Watermark(), 2)
+    cloud.objects |= {"bob/1": b"x"}
+    cloud.asked = 0
+    found, mark = run(mark, 2)
+    assert "bob/1" in found
+    assert cloud.asked <= 2 * 2 + 1
+
+
+def test_folders_with_nothing_in_them_take_no_turns_from_the_others(cloud: InMemory) -> None:
+    """As where they were emptied, or where folders are there by themselves."""
+    cloud.objects = {f"zoe/{number:03}": b"x" for number in range(600)}
+    _, mark = run(Watermark(), 2)
+    mark = replace(mark, newest={**mark.newest} | {f"{owner:02}/": "" for owner in range(9)})
+    cloud.objects |= {"zoe/999": b"x", "05/1": b"x"}
+    seen: set[str] = set()
+    for _ in range(2 * math.ceil(10 / 2)):  # in half of them everybody was looked into once
+        found, mark = run(mark, 2)
+        seen |= found
+    assert {"zoe/999", "05/1"} <= seen
+
+
+def test_a_source_that_holds_nothing_yet_is_no_mistake(cloud: InMemory) -> None:
+    (batch,) = list_new(f"{SOURCE}/inbox", Watermark(), budget=1)
+    assert batch == Batch((), Watermark())
+    cloud.objects["inbox/anna/1"] = b"x"
+    found = [obj.uri for batch in list_new(f"{SOURCE}/inbox", batch.watermark, budget=1) for obj in batch.objects]
+    assert found == [f"{SOURCE}/inbox/anna/1"]
+
+
+def test_a_budget_of_nothing_is_one_of_a_page(cloud: InMemory) -> None:
+    cloud.objects = {f"{number:03}": b"x" for number in range(60)}
+    _, mark = run(Watermark(), 1)
+    cloud.asked = 0
+    run(mark, 0)
+    assert cloud.asked <= 2 * 1 + 1

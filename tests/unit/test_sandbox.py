@@ -72,6 +72,11 @@ def test_items_are_taken_lazily(sandbox: Sandbox) -> None:
     assert list(sandbox.map(abs, [-1], wall_s=30)) == [1]
 
 
+def test_what_failed_before_it_came_here_keeps_its_place(sandbox: Sandbox) -> None:
+    gone = SourceUnavailable("/a.wav", "is no longer there")
+    assert list(sandbox.map(abs, [-1, gone, -3], wall_s=30)) == [1, gone, 3]
+
+
 @pytest.mark.parametrize(
     ("death", "expected"),
     [

@@ -29,10 +29,10 @@ from diarynotes.models import BucketObject
 def list_objects(source: str, *, on_problem: OnProblem | None = None) -> Iterator[BucketObject]:
     """Every object of a file, a folder (with all below it) or a bucket's URI, in the order of names.
 
-    Hidden files and folders below the source are skipped. On disk links are followed, and each real file comes once;
-    of buckets a page is in memory at a time. A folder that cannot be read, a link that leads nowhere, or a bucket
-    that stops answering goes to `on_problem` and the listing goes on as far as it can; without `on_problem` it is
-    raised as SourceUnavailable.
+    Hidden files and folders below the source are skipped, and names with a NUL byte, which no database takes. On disk
+    links are followed, and each real file comes once; of buckets a page is in memory at a time. A folder that cannot be
+    read, a link that leads nowhere, or a bucket that stops answering goes to `on_problem` and the listing goes on as
+    far as it can; without `on_problem` it is raised as SourceUnavailable.
 
     Raises: BadSettings for a source that does not exist; NotInstalled where the bucket's file system is missing.
     """

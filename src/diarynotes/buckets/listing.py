@@ -49,11 +49,13 @@ def list_new(source: str, watermark: Watermark, *, budget: int, on_problem: OnPr
     ever passed over. A reader may stop after any batch. A run asks a bucket for at most twice `budget` pages (of up
     to 1,000 names) and one, beside those full of what nobody has seen before. Of an object that lies there by then:
 
-    - it is found by the next run where its name sorts behind all others of its folder (that below the source) and
-      the source has at most `budget` folders, else within ceil(folders / budget) runs;
+    - it is found by the next run where its name sorts behind all that was ever seen of its folder (that below the
+      source) and the source has at most `budget` folders, else within ceil(folders / budget) runs. A new folder is seen
+      where it sorts behind what lies beside the folders, or is among the first 1,000 names of both;
     - whatever its name, it is found within ceil(pages / budget) + 1 runs, `pages` being those of the whole bucket.
 
-    An object whose content changed is found by the latter. Folders on disk are listed in full each time.
+    An object whose content changed is found by the latter. Folders on disk are listed in full each time. A source that
+    holds nothing yet is no mistake.
 
     Raises: as `list_objects`; a bucket that stops answering ends the listing, and what was listed counts.
     """
@@ -62,7 +64,7 @@ def list_new(source: str, watermark: Watermark, *, budget: int, on_problem: OnPr
         yield from _list_local(source, watermark, report)
         return
     try:
-        yield from _Listing(Bucket(source), watermark).run(budget)
+        yield from _Listing(Bucket(source), watermark).run(max(1, budget))
     except SourceUnavailable as problem:
         if problem.why == NO_BUCKET:
             raise BadSettings(source, problem.why) from problem
@@ -120,14 +122,22 @@ class _Listing:
     def _look_at_top(self, looks: int) -> Generator[Batch, None, int]:
         """What lies in no folder, and which folders there are; how many of `looks` it took."""
         used = 0
-        for page in self._pages(self._prefix, self._mark.newest.get("", ""), level=True):
+        newest = self._mark.newest.get("", "")
+        for page in self._pages(self._prefix, newest, level=True):
             used += not page.objects
-            names = (folder[len(self._prefix) :] for folder in page.folders)
-            unseen = {name: "" for name in names if name not in self._mark.newest and not is_hidden(name)}
-            yield self._batch(page.objects, newest={**self._mark.newest, **unseen})
+            yield self._batch(page.objects, newest=self._add_unseen(page.folders))
             if used == looks:
-                break
+                return used
+        if newest:  # folders may sort before what lies beside them; to list all of that again may be long
+            first = self._bucket.page(self._prefix, level=True)
+            yield self._batch((), newest=self._add_unseen(first.folders))
+            used += 1
         return used
+
+    def _add_unseen(self, folders: Sequence[str]) -> dict[str, str]:
+        names = (folder[len(self._prefix) :] for folder in folders)
+        unseen = {name: "" for name in names if name not in self._mark.newest and _is_noted(name)}
+        return {**self._mark.newest, **unseen}
 
     def _look_into_folders(self, looks: int) -> Iterator[Batch]:
         """What is new in the folders: first in those that nobody has looked into, then in the others by turns."""
@@ -140,6 +150,8 @@ class _Listing:
                     yield self._batch(page.objects)
             if newest[name]:
                 self._mark = replace(self._mark, turn=name)
+            elif not self._mark.newest[name]:  # there was nothing in it, so from now on it waits for its turn
+                self._mark = replace(self._mark, newest={**self._mark.newest, name: self._prefix + name})
         yield self._batch(())
 
     def _pages(self, prefix: str, after: str, *, level: bool = False) -> Iterator[_Part]:
@@ -163,14 +175,19 @@ class _Listing:
         for facts in found:
             below = facts.key[len(self._prefix) :]
             folder = below[: below.find("/") + 1]
-            if not is_hidden(folder):
+            if _is_noted(folder):
                 newest[folder] = max(newest.get(folder, ""), _storable(facts.key))
         self._mark = replace(mark, newest=newest)
         kept = (facts for facts in found if not self._is_left_out(facts.key))
         return Batch(tuple(self._bucket.as_object(facts) for facts in kept), self._mark)
 
     def _is_left_out(self, key: str) -> bool:
-        return key.endswith("/") or is_hidden(key[len(self._prefix) :])
+        return key.endswith("/") or "\0" in key or is_hidden(key[len(self._prefix) :])
+
+
+def _is_noted(folder: str) -> bool:
+    """Whether a watermark holds the newest name of this folder."""
+    return not is_hidden(folder) and "\0" not in folder
 
 
 def _surely_before(key: str, other: str) -> bool:

@@ -112,7 +112,7 @@ def list_all(source: str, report: OnProblem) -> Iterator[BucketObject]:
         found = False
         for facts in _list_facts(bucket):
             found = True
-            if not is_hidden(facts.key[len(bucket.key) :].lstrip("/")):
+            if "\0" not in facts.key and not is_hidden(facts.key[len(bucket.key) :].lstrip("/")):
                 yield bucket.as_object(facts)
     except SourceUnavailable as problem:
         if problem.why == NO_BUCKET:

@@ -10,7 +10,7 @@ import contextlib
 import pickle
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TypeVar
@@ -68,20 +68,23 @@ class Sandbox:
         self._nursery.close()
 
     def map(
-        self, function: Callable[[Item], Result], items: Iterable[Item], *, wall_s: float | Callable[[Item], float]
-    ) -> Iterator[Result | Exception]:
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item | Exception],
+        *,
+        wall_s: float | Callable[[Item], float],
+    ) -> Generator[Result | Exception, None, None]:
         """`function(item)` of each item, in order, each in a child and within `wall_s` seconds.
 
         In place of a result comes what was raised: a DiarynotesError as itself; DecoderTimeout; DecoderCrashed for a
-        child that died or ran out of memory; RuntimeError with the child's traceback for anything else. Items are
-        taken lazily: at most twice as many as there are workers are ahead of what was consumed.
+        child that died or ran out of memory; RuntimeError with the child's traceback for anything else. An item that is
+        an exception comes back as it is. Items are taken lazily: at most twice as many as there are workers are ahead
+        of what was consumed.
         """
         ahead: deque[Future[Result | Exception]] = deque()
         try:
             for item in items:
-                ahead.append(
-                    self._threads.submit(self._call, function, item, wall_s(item) if callable(wall_s) else wall_s)
-                )
+                ahead.append(self._begin(function, item, wall_s))
                 if len(ahead) >= 2 * self._workers:
                     yield ahead.popleft().result()
             while ahead:
@@ -94,6 +97,15 @@ class Sandbox:
         """The names of the protections that this machine does not give to children; empty is good."""
         with self._borrow_child() as child:
             return child.missing
+
+    def _begin(
+        self, function: Callable[[Item], Result], item: Item | Exception, wall_s: float | Callable[[Item], float]
+    ) -> Future[Result | Exception]:
+        if not isinstance(item, Exception):
+            return self._threads.submit(self._call, function, item, wall_s(item) if callable(wall_s) else wall_s)
+        known: Future[Result | Exception] = Future()
+        known.set_result(item)
+        return known
 
     def _call(self, function: Callable[[Item], Result], item: Item, wall_s: float) -> Result | Exception:
         request = pickle.dumps((wall_s, function, item))
