@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from diarynotes.prefect_api import TemporaryServer
 
 
 def load_module(path: Path) -> ModuleType:
@@ -17,6 +20,17 @@ def load_module(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real Prefect server for all modules that need one and nothing special of it."""
+    server = TemporaryServer(tmp_path_factory.mktemp("prefect"))
+    try:
+        server.wait()
+        yield server.url
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")

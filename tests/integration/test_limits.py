@@ -13,7 +13,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
-from diarynotes.prefect_api import TemporaryServer, reporting_to
+from diarynotes.prefect_api import reporting_to
 from flows.limits import Slots, read_limits
 from tests.waiting import PATIENCE_S
 
@@ -21,14 +21,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = TemporaryServer(tmp_path_factory.mktemp("prefect"))
-    try:
-        server.wait()
-        with reporting_to(server.url):
-            yield server.url
-    finally:
-        server.stop()
+def url(prefect_server: str) -> Iterator[str]:
+    with reporting_to(prefect_server):
+        yield prefect_server
 
 
 @contextmanager

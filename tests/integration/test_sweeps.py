@@ -14,7 +14,7 @@ from prefect.states import Crashed
 
 from diarynotes.buckets import connect
 from diarynotes.errors import SourceUnavailable
-from diarynotes.prefect_api import TemporaryServer, reporting_to
+from diarynotes.prefect_api import reporting_to
 from diarynotes.settings import load_settings
 from flows import dispatch, stages
 from flows.pick_up import PickedUp, pick_up
@@ -26,21 +26,11 @@ pytest_plugins = ["tests.integration.store_fixtures"]
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = TemporaryServer(tmp_path_factory.mktemp("prefect"))
-    try:
-        server.wait()
-        with reporting_to(server.url):
-            yield server.url
-    finally:
-        server.stop()
-
-
 @pytest.fixture
-def shop(database_url: str, tmp_path: Path, prefect_url: str) -> Iterator[Workshop]:
+def shop(database_url: str, tmp_path: Path, prefect_server: str) -> Iterator[Workshop]:
     settings = load_settings({}, home=tmp_path / "home", timezone="UTC", database_url=database_url)
-    with open_workshop(replace(settings, engine="scripted", writers=("extractive",))) as workshop:
+    settings = replace(settings, engine="scripted", writers=("extractive",))
+    with reporting_to(prefect_server), open_workshop(settings) as workshop:
         yield workshop
 
 

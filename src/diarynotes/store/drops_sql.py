@@ -13,29 +13,26 @@ from diarynotes.store.jobs_sql import LIVING
 DROP = "id, owner, uri, version, priority, told, tries, received_at"
 
 # In the order of the unique index, so that two batches with the same drops never wait for each other.
-PUT = text("""
+_TELL = """
 insert into drops (owner, uri, version, priority)
 select owner, uri, version, min(priority)
 from unnest(cast(:owners as text[]), cast(:uris as text[]), cast(:versions as text[]), cast(:priorities as integer[]))
     as told_of (owner, uri, version, priority)
 group by owner, uri, version
 order by owner, uri, version
-on conflict (owner, uri, version) do update
+on conflict (owner, uri, version)
+"""
+
+PUT = text(f"""
+{_TELL}
+do update
 set told = drops.told + 1, priority = least(drops.priority, excluded.priority), next_try_at = null,
     tries = case when drops.is_dead then 0 else drops.tries end, is_dead = false
 returning (xmax = 0) as is_new
 """)
 
 # What a look into a bucket could not read. It is found by every look: what is known waits as it is, or stays dead.
-PUT_UNKNOWN = text("""
-insert into drops (owner, uri, version, priority)
-select owner, uri, version, min(priority)
-from unnest(cast(:owners as text[]), cast(:uris as text[]), cast(:versions as text[]), cast(:priorities as integer[]))
-    as found (owner, uri, version, priority)
-group by owner, uri, version
-order by owner, uri, version
-on conflict (owner, uri, version) do nothing
-""")
+PUT_UNKNOWN = text(f"{_TELL} do nothing")
 
 _FREE = """(
     worker is null or lease_until < now()
