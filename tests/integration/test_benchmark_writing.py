@@ -56,12 +56,13 @@ def test_what_a_careless_model_plants_is_followed(tmp_path: Path) -> None:
         "compare_writers.py", tmp_path / "f.json", "--notes", str(tmp_path / "notes"), "--rounds", "6"
     )  # fmt: skip
 
-    extractive, good, _, careless = writers
+    extractive, *good, careless = writers
     assert extractive["tokens"] == 0
-    assert good["tokens"] > 500
-    assert good["usd"] > 0
-    assert good["sentences"][0] == good["sentences"][1]  # nothing that a close writer says is dropped
-    assert good["grounded"]["recall"] == dict.fromkeys(("people", "places", "todos", "must_mention"), 1.0)
+    assert [bool(each["usd"]) for each in good] == [True, True, True, False]  # one's own server costs nothing
+    for each in good:
+        assert each["tokens"] > 500
+        assert each["sentences"][0] == each["sentences"][1]  # nothing that a close writer says is dropped
+        assert each["grounded"]["recall"] == dict.fromkeys(("people", "places", "todos", "must_mention"), 1.0)
     planted = sum(careless["planted"].values())
     assert planted >= 6
     assert sum(careless["stayed"].values()) < planted / 2
