@@ -57,6 +57,11 @@ def hear(errand: Errand) -> tuple[Decoded, tuple[Span, ...]]:
         raise
 
 
+def discard(heard: tuple[Decoded, tuple[Span, ...]]) -> None:
+    """Nobody is going to listen to these samples."""
+    heard[0].pcm_path.unlink(missing_ok=True)
+
+
 def _decode(errand: Errand) -> Decoded:
     limits = DecodeLimits(max_duration_s=errand.limits.max_duration_s)
     return decode(errand.path, spool=errand.spool, limits=limits, zone=errand.zone)

@@ -28,11 +28,12 @@ _LEAST_BYTES_PER_S = 200_000
 
 
 def in_sandbox(
-    shop: Workshop, jobs: Iterable[Job], work: Callable[[Errand], T]
+    shop: Workshop, jobs: Iterable[Job], work: Callable[[Errand], T], *, drop: Callable[[T], object] | None = None
 ) -> Iterator[tuple[Job, Recording, T | Exception]]:
     """Each of `jobs` with what `work` made of its file in a child process, or with the error.
 
-    Of files that have to be fetched, only those lie on the disk that the sandbox has taken ahead.
+    Of files that have to be fetched, only those lie on the disk that the sandbox has taken ahead. What was made of
+    others when somebody wants out goes to `drop`.
     """
     wanted = list(jobs)
     ids = [job.recording_id for job in wanted]
@@ -57,7 +58,7 @@ def in_sandbox(
     with ExitStack() as closing_all:
         for file in files.values():
             closing_all.enter_context(file)
-        outcomes = shop.sandbox.map(work, run_errands(), wall_s=lambda errand: errand.allowed_s)
+        outcomes = shop.sandbox.map(work, run_errands(), wall_s=lambda errand: errand.allowed_s, drop=drop)
         closing_all.enter_context(closing(outcomes))
         for job, outcome in zip(wanted, outcomes, strict=False):  # fewer come where somebody wants out
             files[job.recording_id].close()

@@ -16,7 +16,7 @@ from diarynotes.models import Job, Recording, RecordingId, Usage
 from diarynotes.store import HeardWindows
 from diarynotes.transcribe import Care, Engine, Heard, Texts, choose_steps, transcribe_recordings
 from flows.claims import Claims, in_turns
-from flows.hearing import hear
+from flows.hearing import discard, hear
 from flows.sandboxed import in_sandbox
 from flows.workshop import Wishes, Workshop
 
@@ -101,7 +101,7 @@ class _Hearing:
 
     def _listen(self, jobs: Sequence[Job], engine: Engine) -> Iterator[Heard]:
         """Decoded recordings as the engine asks for them; one that cannot be decoded is settled on the way."""
-        for job, recording, outcome in in_sandbox(self._shop, jobs, hear):
+        for job, recording, outcome in in_sandbox(self._shop, jobs, hear, drop=discard):
             if isinstance(outcome, Exception):
                 self._claims.fail(job, outcome)
                 continue

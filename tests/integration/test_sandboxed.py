@@ -23,6 +23,7 @@ from flows.transcription import transcribe_claimed
 from flows.workshop import Wishes, Workshop
 from flows.writers import may_leave
 from tests.integration import bucket_servers as servers
+from tests.waiting import wait_for
 
 pytest_plugins = ["tests.integration.store_fixtures"]
 
@@ -218,4 +219,4 @@ def test_who_wants_out_leaves_no_copy(shop: Workshop, bucket: Any, monkeypatch: 
     monkeypatch.setattr(sandboxed, "find_object", stop_at_second)
     stages.validate_recordings(shop, ids)
     assert shop.store.jobs.count() == {"validated": 1, "received": 3}
-    assert not list(shop.settings.spool.iterdir())
+    wait_for(lambda: not list(shop.settings.spool.iterdir()), "the end of the child that was at work")

@@ -77,6 +77,19 @@ def test_what_failed_before_it_came_here_keeps_its_place(sandbox: Sandbox) -> No
     assert list(sandbox.map(abs, [-1, gone, -3], wall_s=30)) == [1, gone, 3]
 
 
+def test_what_nobody_waits_for_any_more_is_dropped(sandbox: Sandbox) -> None:
+    dropped: list[int] = []
+    for _ in range(100):  # until one was under way and not yet to be begun
+        answers = sandbox.map(eval, ["1", "2", "1 / 0", "4"], wall_s=300, drop=dropped.append)
+        assert next(answers) == 1
+        answers.close()
+        assert list(sandbox.map(abs, [-5] * 8, wall_s=300)) == [5] * 8, "by now the others have ended, too"
+        if dropped:
+            break
+    assert dropped
+    assert set(dropped) <= {2, 4}
+
+
 @pytest.mark.parametrize(
     ("death", "expected"),
     [

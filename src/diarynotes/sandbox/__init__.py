@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -73,13 +74,14 @@ class Sandbox:
         items: Iterable[Item | Exception],
         *,
         wall_s: float | Callable[[Item], float],
+        drop: Callable[[Result], object] | None = None,
     ) -> Generator[Result | Exception, None, None]:
         """`function(item)` of each item, in order, each in a child and within `wall_s` seconds.
 
         In place of a result comes what was raised: a DiarynotesError as itself; DecoderTimeout; DecoderCrashed for a
         child that died or ran out of memory; RuntimeError with the child's traceback for anything else. An item that is
         an exception comes back as it is. Items are taken lazily: at most twice as many as there are workers are ahead
-        of what was consumed.
+        of what was consumed. Where the consumer leaves early, `drop` is given what comes of those that are under way.
         """
         ahead: deque[Future[Result | Exception]] = deque()
         try:
@@ -91,7 +93,8 @@ class Sandbox:
                 yield ahead.popleft().result()
         finally:
             for future in ahead:
-                future.cancel()
+                if not future.cancel() and drop:
+                    future.add_done_callback(partial(_drop, drop))
 
     def missing_protections(self) -> tuple[str, ...]:
         """The names of the protections that this machine does not give to children; empty is good."""
@@ -130,3 +133,8 @@ class Sandbox:
                 child.close()
                 child = None
             self._idle.put(child)
+
+
+def _drop(drop: Callable[[Result], object], future: Future[Result | Exception]) -> None:
+    if future.exception() is None and not isinstance(result := future.result(), Exception):
+        drop(result)
