@@ -91,10 +91,10 @@ def pick_up(
         left = shop.store.left_days(idle_s=shop.settings.left_behind_s) if shop.settings.daily_entries else []
         if shop.settings.transcribe_on:
             runs += ask_for_entries(shop, left, wishes)
-        elif seen or left:
-            if shop.settings.daily_entries:
+        elif seen or left or sweep:
+            if (seen or left) and shop.settings.daily_entries:
                 write_entries.submit(list(seen), wishes, left).result()
-            refresh_snapshot(shop)
+            refresh_snapshot(shop)  # by a sweep, too: the run that landed last may have found the file too young
         done = PickedUp(len(seen), tuple(runs), tuple(look.problems))
         if not seen and left:
             told = f"{plural(len(left), 'day')} had been left without an entry"

@@ -48,6 +48,11 @@ def sweep(**wanted: Any) -> tuple[PickedUp, str]:
     return state.result(), state.message
 
 
+def count_queried(shop: Workshop) -> int:
+    _, ((count,),) = shop.store.query("select count(*) from notes")
+    return int(count)
+
+
 def put(media: Any, folder: Path, *numbers: int) -> None:
     for number in numbers:
         media.encode(folder / f"{number}.wav", media.make_voice(4.0, seed=number), kind="wav")
@@ -61,6 +66,10 @@ def test_a_sweep_takes_on_what_is_new_and_nothing_else(shop: Workshop, inbox: Pa
     put(media, inbox, 4)
     done, told = sweep()
     assert (done.recordings, told) == (1, "1 landed")
+    assert count_queried(shop) == 3, "the file was young"
+    shop.settings = replace(shop.settings, snapshot_age_s=0.0)
+    sweep()
+    assert count_queried(shop) == 4
     assert pick_up([str(inbox)], owner="me").recordings == 0, "all that somebody names is known by now"
 
 

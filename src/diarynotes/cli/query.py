@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from diarynotes.cli.console import print_table
-from diarynotes.settings import load_settings
+from diarynotes.cli.console import print_table, say
+from diarynotes.errors import StorageFailed
+from diarynotes.settings import Settings, load_settings
 
 
 @click.command()
@@ -21,12 +22,28 @@ def query(home: str | None, sql: str, limit: int, as_json: bool) -> None:
     """Ask the diary in SQL. Tables: recordings, transcripts, segments, notes, costs, entries, jobs."""
     from diarynotes.store.snapshot import query_snapshot
 
-    columns, rows = query_snapshot(load_settings(home=home).snapshot, sql, limit=limit)
+    settings = load_settings(home=home)
+    _bring_up_to_date(settings)
+    columns, rows = query_snapshot(settings.snapshot, sql, limit=limit)
     if as_json:
         found = [dict(zip(columns, row, strict=True)) for row in rows]
         click.echo(json.dumps(found, ensure_ascii=False, default=_plain))
     else:
         print_table("", columns, rows)
+
+
+def _bring_up_to_date(settings: Settings) -> None:
+    """Runs that follow each other share a snapshot, so the last of them may be missing; without a database it is read
+    as it is."""
+    from diarynotes.store import open_store
+
+    if not settings.snapshot.exists():
+        return
+    try:
+        with open_store(settings.database_url, settings.home, zone=settings.zone) as store:
+            store.snapshot()
+    except StorageFailed as error:
+        say(f"The diary's database cannot be asked, so this is how things stood last: {error}")
 
 
 def _plain(value: Any) -> Any:
