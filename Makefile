@@ -9,7 +9,7 @@ help:
 	@echo "make demo     turn the spoken notes in examples/ into a diary"
 	@echo "make up       keep everything running: drop a recording into the folder, and its note is there"
 	@echo "make test     check style and types, run every test"
-	@echo "make chaos    the long version of the test that kills, freezes and stops everything: twice about five minutes"
+	@echo "make chaos    the test that kills, freezes and stops everything, with two more seeds: twice about four minutes"
 	@echo "make kill-points   kill a run before and after each commit and call, one at a time, and run it again"
 	@echo "make lint     style and types only"
 	@echo "make format   put the code into its form"

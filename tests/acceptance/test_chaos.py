@@ -25,7 +25,7 @@ from tests.acceptance.chaos.world import World
 
 pytestmark = pytest.mark.slow
 
-RECORDINGS = int(os.environ.get("DIARYNOTES_CHAOS_RECORDINGS", "120"))
+RECORDINGS = int(os.environ.get("DIARYNOTES_CHAOS_RECORDINGS", "300"))
 KILLS = int(os.environ.get("DIARYNOTES_CHAOS_KILLS", "30"))
 WORKERS = int(os.environ.get("DIARYNOTES_CHAOS_WORKERS", "3"))
 SEED = int(os.environ.get("DIARYNOTES_CHAOS_SEED", "20261121"))
