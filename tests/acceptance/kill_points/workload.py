@@ -92,7 +92,7 @@ class InProcess:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def map(self, function: Callable[[Any], Any], items: Iterable[Any], *, wall_s: Any) -> Iterator[Any]:
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any], *, wall_s: Any, drop: Any) -> Iterator[Any]:
         for item in items:
             try:
                 outcome = function(item)
