@@ -35,7 +35,7 @@ from tests.integration.vendor_server import NOTE, Answer, Seen, Vendor, rerouted
 from tests.integration.vendor_wire import KEY, WIRES, Wire
 
 DAY = date(2026, 11, 21)
-BUDGETS = Budgets(day_usd=Decimal("0.6"), owner_day_usd=Decimal("0.32"))
+BUDGETS = Budgets(day_usd=Decimal("0.45"), owner_day_usd=Decimal("0.32"))
 OWNERS = ("ann", "ben")
 MODELS = {"openai": "gpt-5.4-mini", "anthropic": "claude-haiku-4-5", "mistral": "mistral-small-latest"}
 CONTEXT_TOKENS = 16_000
