@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
+from tests.prefect_client import prefect_client
 from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
@@ -162,7 +162,8 @@ def due(url: str, pool: str) -> list[Any]:
 
 
 def ask(url: str, what: str, wanted: dict[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = httpx.post(f"{url}/{what}", json=wanted, timeout=30).raise_for_status().json()
+    with prefect_client(url) as api:
+        found: list[dict[str, Any]] = api.post(what, json=wanted).raise_for_status().json()
     return found
 
 

@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from tests.ports import find_port
+from tests.prefect_client import prefect_client
 from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
@@ -173,7 +174,7 @@ def set_state(api: httpx.Client, run: str, kind: str, name: str | None = None) -
 def test_operators_are_told(full_server: dict[str, str], inbox: Inbox, tmp_path: Path) -> None:
     folder = tmp_path / "automations"
     register_automations(full_server, inbox, folder)
-    with httpx.Client(base_url=full_server["PREFECT_API_URL"], timeout=30) as api:
+    with prefect_client(full_server["PREFECT_API_URL"]) as api:
         first = automations(api)
         assert sorted(first) == [*("budget", "crashed", "dead", "late", "lost-runs", "many-quarantined")]
         quarantined = first["many-quarantined"]["id"]

@@ -23,6 +23,7 @@ import pytest
 
 from diarynotes.store import Drop, open_store
 from diarynotes.store.embedded import stop_embedded
+from tests.prefect_client import prefect_client
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +67,7 @@ class Up:
         user, _, password = auth.partition(":")
         self.auth_string = auth
         self.url = f"{facts['ui']}/api"
-        self.api = httpx.Client(base_url=self.url, auth=(user, password), timeout=_PATIENCE_S)
+        self.api = prefect_client(self.url, auth=(user, password))
 
     def _read(self) -> None:
         assert self.process.stdout is not None

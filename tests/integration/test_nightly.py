@@ -18,7 +18,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from prefect import flow
 from sqlalchemy import text
@@ -40,6 +39,7 @@ from flows.table_checks import check_postgres, check_warehouse, compare_warehous
 from flows.workshop import Workshop, open_workshop
 from tests.integration.diary_samples import hear, write
 from tests.ports import find_port
+from tests.prefect_client import prefect_client
 from tests.processes import end_process
 from tests.waiting import PATIENCE_S, wait_for
 
@@ -107,20 +107,20 @@ class Ui:
     """What Prefect shows, read back through its API."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self._url = url
 
     def ask(self, what: str, **wanted: Any) -> list[Any]:
-        found: list[Any] = httpx.post(f"{self.url}/{what}/filter", json=wanted, timeout=60).raise_for_status().json()
+        found: list[Any] = self._call("POST", f"{what}/filter", wanted)
         return found
 
     def all(self, what: str, **wanted: Any) -> list[Any]:
         """Every one there is, page by page."""
         if what == "events":
             wanted = {"limit": 50, **wanted}
-            answer = httpx.post(f"{self.url}/events/filter", json=wanted, timeout=60).raise_for_status().json()
+            answer = self._call("POST", "events/filter", wanted)
             found = answer["events"]
             while answer["next_page"]:
-                answer = httpx.get(answer["next_page"], timeout=60).raise_for_status().json()
+                answer = self._call("GET", answer["next_page"])
                 found += answer["events"]
             return list(found)
         found = page = self.ask(what, limit=200, **wanted)
@@ -128,6 +128,10 @@ class Ui:
             page = self.ask(what, limit=200, offset=len(found), **wanted)
             found = found + page
         return found
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:
+        with prefect_client(self._url) as client:
+            return client.request(method, path, json=body).raise_for_status().json()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from diarynotes.prefect_api import TemporaryServer
+from tests.prefect_client import prefect_client
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +26,7 @@ DEPLOYED = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 def api(tmp_path: Path) -> Iterator[httpx.Client]:
     server = TemporaryServer(tmp_path / "server")
     server.wait()
-    with httpx.Client(base_url=server.url, timeout=60) as client:
+    with prefect_client(server.url) as client:
         yield client
     server.stop()
 

@@ -10,9 +10,11 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -124,6 +126,26 @@ def test_our_own_server_is_asked_past_a_proxy_and_strangers_through_it(
     said = subprocess.run(asking, env=environment, capture_output=True, text=True, check=True).stdout
     assert said.strip() == "[502, 502]"
     assert proxy.asked[1:] == ["GET /ours", "GET http://vendor.example/theirs"]
+
+
+def test_a_server_that_is_busy_is_asked_again() -> None:
+    statuses = [503, 503, 200]
+
+    class Busy(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(statuses.pop(0))
+            self.end_headers()
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        api = Api(f"http://127.0.0.1:{server.server_address[1]}", "diarynotes:secret")
+        assert api.ask("POST", "/flows/count", {}) is None
+        api.close()
+        server.shutdown()
+    assert statuses == []
 
 
 class Answers:

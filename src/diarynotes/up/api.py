@@ -11,6 +11,8 @@ import httpx
 from diarynotes.errors import StorageFailed
 
 _ANSWER_S = 30.0
+_BUSY_S = 5.0
+"""For how long a server whose database is busy or away for a moment is asked again, as Prefect's own clients do."""
 
 
 class Api:
@@ -36,13 +38,21 @@ class Api:
     def ask(self, method: str, path: str, body: Any = None, *, unless: int = 0) -> Any:
         """Its answer to a request; None where it answers with the status `unless`."""
         try:
-            answer = self._client.request(method, path, json=body)
+            answer = self._request(method, path, body)
             if answer.status_code == unless:
                 return None
             answer.raise_for_status()
         except httpx.HTTPError as error:
             raise StorageFailed("Prefect's server", f"{method} {path} failed ({type(error).__name__})") from error
         return answer.json() if answer.content else None
+
+    def _request(self, method: str, path: str, body: Any) -> httpx.Response:
+        give_up_at = time.monotonic() + _BUSY_S
+        while True:
+            answer = self._client.request(method, path, json=body)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > give_up_at:
+                return answer
+            time.sleep(0.1)
 
     def close(self) -> None:
         self._client.close()
