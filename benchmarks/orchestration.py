@@ -1,8 +1,9 @@
-"""How soon a dropped recording is a landed note under `diarynotes up`, and what of that is Prefect's share.
+"""How soon a dropped recording is a landed note under `diarynotes up`, also where the processes at it are killed.
 
-Real server, worker and watcher; the scripted engine, which takes no time of its own. Prints tables, writes JSON.
+Shows what of that is Prefect's share. Real server, worker and watcher; the scripted engine, which takes no time of its
+own. Prints tables, writes JSON.
 
-    python benchmarks/orchestration.py [--drops 40] [--burst 100] [--json FILE]
+    python benchmarks/orchestration.py [--drops 40] [--burst 100] [--kills 10] [--json FILE]
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ import tempfile
 import threading
 import time
 import wave
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager, suppress
 from datetime import datetime
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -42,6 +43,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples" / "voice-notes"
 _NOTE_S = 4
 _WARM_UP = 3
 _PATIENCE_S = 120.0
+_DROPS_TO_A_KILL = 60
 STEPS = ("drop to event", "event to run", "run to pending", "pending to running", "running to landed")
 """The first is the watcher's, the last one our flow's, those between are Prefect's."""
 
@@ -52,14 +54,18 @@ def main() -> None:
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     }
     with tempfile.TemporaryDirectory(prefix="diarynotes-bench-") as folder, _up(Path(folder) / "home") as up:
-        notes = make_notes(Path(folder) / "notes", _WARM_UP + arguments.drops + arguments.burst)
+        count = _WARM_UP + arguments.drops + arguments.burst + arguments.kills * _DROPS_TO_A_KILL
+        notes = make_notes(Path(folder) / "notes", count)
         figures["start_s"] = up.start_s
         up.drop(notes[:_WARM_UP])
-        single, burst = notes[_WARM_UP : _WARM_UP + arguments.drops], notes[_WARM_UP + arguments.drops :]
+        rest = iter(notes[_WARM_UP:])
+        single, burst = list(islice(rest, arguments.drops)), list(islice(rest, arguments.burst))
         loads = [os.getloadavg()[0]]
         figures |= measure_single(up, single)
         loads.append(os.getloadavg()[0])
         figures |= measure_burst(up, burst)
+        loads.append(os.getloadavg()[0])
+        figures |= measure_kills(up, [list(islice(rest, _DROPS_TO_A_KILL)) for _ in range(arguments.kills)])
         loads.append(os.getloadavg()[0])
         figures["load"] = [round(load, 1) for load in loads]  # tells what else the machine had to do
         figures["memory_mb"] = {name: round(size / 1e6) for name, size in up.measure_memory().items()}
@@ -89,13 +95,32 @@ class Up:
 
     def drop(self, notes: Sequence[Path]) -> dict[str, float]:
         """Puts recordings into the folder as quickly as it goes and waits until all have landed; when each came in."""
+        dropped = self.put(notes)
+        self.wait_for(dropped.keys())
+        return dropped
+
+    def put(self, notes: Sequence[Path]) -> dict[str, float]:
+        """Puts recordings into the folder as quickly as it goes; when each came in."""
         dropped = {}
         for note in notes:
             shutil.copy(note, self.home / "bucket" / "me" / note.name)
             dropped[note.name] = time.time()
-        with self._news:
-            assert self._news.wait_for(lambda: dropped.keys() <= self.landed.keys(), _PATIENCE_S), "not all landed"
         return dropped
+
+    def wait_for(self, names: Set[str]) -> None:
+        """Until all of these recordings have landed."""
+        with self._news:
+            assert self._news.wait_for(lambda: names <= self.landed.keys(), _PATIENCE_S), "not all landed"
+
+    def kill_runs(self) -> None:
+        """Kills the processes in which runs go on."""
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                if "flows.residence" in " ".join(process.cmdline()):
+                    process.kill()
+
+    def processes(self) -> list[psutil.Process]:
+        return [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
 
     def landed_at(self, names: Sequence[str]) -> dict[str, float]:
         """When Postgres took each of these recordings for landed."""
@@ -137,7 +162,7 @@ class Up:
     def measure_memory(self) -> dict[str, int]:
         """Resident bytes of its processes, by what they are."""
         sizes: dict[str, int] = {}
-        for process in (psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)):
+        for process in self.processes():
             words = " ".join(process.cmdline())
             known = ("child server", "child worker", "child watcher", "flows.residence")
             name = next((name for name in known if name in words), "sandbox" if "pickle" in words else "up")
@@ -196,6 +221,25 @@ def measure_burst(up: Up, notes: Sequence[Path]) -> dict[str, Any]:
             "runs": len([run for run in up.runs(begun) if "RUNNING" in run["at"]]),
         }
     }
+
+
+def measure_kills(up: Up, groups: Sequence[Sequence[Path]]) -> dict[str, Any]:
+    """All processes that run flows are killed while they work on a group; when what had not landed then has."""
+    chance = random.Random(20261130)
+    took: list[float] = []
+    for notes in groups:
+        dropped = up.put(notes)
+        time.sleep(1.5 + 3.0 * chance.random())  # runs have begun by then, or are about to
+        killed_at = time.time()
+        up.kill_runs()
+        up.wait_for(dropped.keys())
+        took += [at - killed_at for at in up.landed_at(list(dropped)).values() if at > killed_at]
+        time.sleep(5.0)
+    if not took:
+        return {}
+    hundredths = quantiles(took, n=100, method="inclusive")
+    described = {"median_s": median(took), "p95_s": hundredths[94], "p99_s": hundredths[98], "at_most_s": max(took)}
+    return {"kills": {"kills": len(groups), "recordings": len(took), **described}}
 
 
 def _split(dropped: float, landed: float, events: Sequence[float], runs: Sequence[dict[str, Any]]) -> list[float]:
@@ -289,6 +333,12 @@ def _print(figures: dict[str, Any]) -> None:
         f"\n{burst['drops']} drops within {burst['dropped_within_s']:.2f} s: all landed after "
         f"{burst['all_landed_s']:.1f} s (median {burst['median_s']:.1f} s) by {burst['runs']} runs"
     )
+    if kills := figures.get("kills"):
+        print(
+            f"{kills['kills']} kills: {kills['recordings']} recordings had not landed then, and had after "
+            f"{kills['median_s']:.1f} s (median), {kills['p95_s']:.1f} s (95 %), {kills['p99_s']:.1f} s (99 %), "
+            f"{kills['at_most_s']:.1f} s (all)"
+        )
     print("memory, MB: " + ", ".join(f"{name} {size}" for name, size in figures["memory_mb"].items()))
 
 
@@ -296,6 +346,7 @@ def _read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--drops", type=int, default=40)
     parser.add_argument("--burst", type=int, default=100)
+    parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--json", type=Path, default=Path("bench-results/orchestration.json"))
     return parser.parse_args()
 

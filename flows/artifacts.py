@@ -29,7 +29,7 @@ from prefect.exceptions import PrefectException
 from prefect.states import Completed
 
 from data_checks import CheckResult, merge_results, to_markdown
-from diarynotes.models import RecordingId
+from diarynotes.models import JobState, RecordingId
 from diarynotes.observe import Event, listening
 from diarynotes.store import JobLine
 from flows.report import STATE_WORDS, Report, to_rows
@@ -46,6 +46,7 @@ LONG_S = 600.0
 _SHOW_EVERY_S = 5.0
 _UNFINISHED = "on their way"
 """How a person is told of recordings at the end of a run that are in none of the states in which they may stay."""
+_FAILED: tuple[JobState, ...] = ("quarantined", "waiting", "dead")
 _STAY = ("landed", "quarantined", "waiting", "dead", "discarded", "erased")
 
 
@@ -111,8 +112,7 @@ def finish(
 
     Whoever calls the flow gets the result. `unreadable` objects of its sources became no recording.
     """
-    lines = publish_report(shop, ids, checks)
-    told = describe_states(Counter(line.job.state for line in lines))
+    told = describe_states(publish_report(shop, ids, checks))
     if unreadable:
         told += f"; {plural(unreadable, 'object')} could not be read"
     return Completed(message=told, data=result)
@@ -136,20 +136,26 @@ def describe_states(states: Counter[Any]) -> str:
     return ", ".join(f"{told[words]} {words}" for words in order if told[words])
 
 
-def publish_report(shop: Workshop, ids: Sequence[RecordingId], checks: Sequence[CheckResult]) -> Sequence[JobLine]:
-    """A table of the recordings, a page about the run, and a link to the snapshot; where the recordings stand."""
-    lines = shop.store.jobs.list(ids) if ids else []
+def publish_report(shop: Workshop, ids: Sequence[RecordingId], checks: Sequence[CheckResult]) -> Counter[JobState]:
+    """A table of the recordings, those that failed first, a page about the run, and a link to the snapshot.
+
+    Returns how many recordings stand where.
+    """
+    jobs = shop.store.jobs
+    states = Counter(jobs.count(ids))
+    failed = jobs.list(ids, states=_FAILED)
+    others = jobs.list(ids, states=[state for state in states if state not in _FAILED], limit=_MOST_ROWS)
     with _showing():
         create_table_artifact(
             key="diary-recordings",
-            description=f"Where each of {plural(len(lines), 'recording')} stands"
-            + (f" (the first {_MOST_ROWS})" if len(lines) > _MOST_ROWS else ""),
-            table=[_row(line) for line in lines[:_MOST_ROWS]],
+            description=f"Where each of {plural(states.total(), 'recording')} stands"
+            + (f" (the first {_MOST_ROWS})" if states.total() > _MOST_ROWS else ""),
+            table=[_row(line) for line in [*failed, *others][:_MOST_ROWS]],
         )
         create_markdown_artifact(
             key="diary-run",
             description="This run at a glance",
-            markdown=_describe(lines, checks),
+            markdown=_describe(states, failed, checks),
         )
         create_link_artifact(
             key="diary-snapshot",
@@ -157,7 +163,7 @@ def publish_report(shop: Workshop, ids: Sequence[RecordingId], checks: Sequence[
             link_text="diarynotes.duckdb",
             description="Every table of the diary, to query with DuckDB",
         )
-    return lines
+    return states
 
 
 def publish_table_checks(checks: Sequence[CheckResult], faults: Sequence[Fault], *, key: str) -> None:
@@ -222,10 +228,9 @@ def _row(line: JobLine) -> dict[str, Any]:
     }
 
 
-def _describe(lines: Sequence[JobLine], checks: Sequence[CheckResult]) -> str:
-    states = Counter(line.job.state for line in lines)
+def _describe(states: Counter[JobState], failed: Sequence[JobLine], checks: Sequence[CheckResult]) -> str:
     parts = [f"## Recordings\n\n{describe_states(states)}"]
-    causes = Counter((line.job.state, line.job.error_code) for line in lines if line.job.error_code)
+    causes = Counter((line.job.state, line.job.error_code) for line in failed)
     if causes:
         rows = "\n".join(
             f"| {STATE_WORDS[state]} | {code} | {count} |" for (state, code), count in causes.most_common()

@@ -21,6 +21,7 @@ from diarynotes.store import open_store
 from diarynotes.store.database import HEAD, begin, open_database
 from diarynotes.store.store import Store
 from diarynotes.store.tables import metadata
+from tests.integration.store_samples import register
 from tests.waiting import PATIENCE_S
 
 pytest_plugins = ["tests.integration.store_fixtures"]
@@ -95,6 +96,14 @@ def test_a_refused_row_is_not_quoted(store: Store) -> None:
     with pytest.raises(StorageFailed, match="NotNullViolation") as caught, begin(store.engine) as connection:
         connection.execute(text("insert into recordings (id, owner) values ('r', :words)"), {"words": words})
     assert words not in "".join(traceback.format_exception(caught.value))
+
+
+def test_one_question_may_be_about_more_recordings_than_a_statement_takes_parameters(store: Store) -> None:
+    (known,) = register(store, 1)
+    many = [known.id, *(f"{number:064x}" for number in range(70_000))]
+    assert list(store.recordings(many)) == [known.id]
+    assert (store.transcripts(many), store.notes(recording_ids=many)) == ({}, [])
+    assert store.jobs.count(many) == {"received": 1}
 
 
 def test_a_check_is_kept(store: Store) -> None:

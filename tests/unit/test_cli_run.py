@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from diarynotes.cli.read import print_findings
-from diarynotes.cli.run import describe_note, list_failed_writers, print_notes, print_outcome
+from diarynotes.cli.run import describe_note, print_notes, print_outcome
 from diarynotes.models import DiaryNote, Draft, Finding, Mood, Recording, Segment, Transcript
 from diarynotes.store import StoredNote
 
@@ -56,7 +56,7 @@ def test_a_writer_that_failed_is_told_of(capsys: pytest.CaptureFixture[str]) -> 
     failed = [stored(writer="extractive", degraded=True, findings=(REFUSED,)) for _ in range(3)]
     notes = [describe_note(each) for each in (*failed, stored())]
     counts = dict.fromkeys(("skipped", "quarantined", "waiting", "dead"), 0)
-    writers = list_failed_writers([*failed, stored()])
+    writers = [{"message": REFUSED.message, "notes": 3}]
     print_outcome({"recordings": 4, "landed": 4, **counts, "notes": notes, "problems": [], "writers_failed": writers})
     told = "3 notes: The writer openai gave no note (no key). `diarynotes upgrade` tries again."
     assert told in capsys.readouterr().out.splitlines()

@@ -66,11 +66,11 @@ def find_note(store: Store, wanted: str) -> StoredNote:
 
     Raises: BadSettings where it is none, or not one alone.
     """
-    found = store.notes(prefix=wanted, limit=2) or [
-        each for each in store.notes() if each.recording.uri.rpartition("/")[2] == wanted
-    ]
-    if len(found) != 1:
-        raise BadSettings("ID", f"'{wanted}' begins {'more than one' if found else 'no'} note's or recording's id.")
+    found = store.notes(prefix=wanted, limit=2) or store.notes(file_name=wanted, limit=2)
+    if not found:
+        raise BadSettings("ID", f"no id of a note or recording begins with '{wanted}', and no file has that name.")
+    if len(found) > 1:
+        raise BadSettings("ID", f"'{wanted}' is how more than one begins, or is called; give more of the id.")
     return found[0]
 
 

@@ -10,8 +10,8 @@ import click
 
 from diarynotes.cli.console import print_markdown, print_table
 from diarynotes.cli.day import pages_as_json, print_pages, read_pages
+from diarynotes.cli.edit import find_note
 from diarynotes.cli.run import describe_note, print_notes
-from diarynotes.errors import BadSettings
 from diarynotes.settings import load_settings
 
 if TYPE_CHECKING:
@@ -69,16 +69,12 @@ def show(home: str | None, id: str, as_json: bool) -> None:  # noqa: A002
 
     settings = load_settings(home=home)
     with open_store(settings.database_url, settings.home) as store:
-        found = store.notes(prefix=id, limit=2) or [
-            entry for entry in store.notes() if entry.recording.uri.rpartition("/")[2] == id
-        ]
-    if len(found) != 1:
-        raise BadSettings("ID", f"'{id}' begins {'more than one' if found else 'no'} note's or recording's id.")
+        found = find_note(store, id)
     if as_json:
-        click.echo(json.dumps({**describe_note(found[0]), **note_as_json(found[0].note)}, ensure_ascii=False))
+        click.echo(json.dumps({**describe_note(found), **note_as_json(found.note)}, ensure_ascii=False))
     else:
-        print_markdown(note_as_markdown(found[0].note, found[0].recording))
-        print_findings(found[0].note)
+        print_markdown(note_as_markdown(found.note, found.recording))
+        print_findings(found.note)
 
 
 COMMANDS = (notes, show)

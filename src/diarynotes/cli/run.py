@@ -6,6 +6,8 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +19,7 @@ from diarynotes.models import Priority
 from diarynotes.settings import Settings, load_settings
 
 ALL_LANDED, FAILED, SET_ASIDE, INTERRUPTED = 0, 1, 3, 130
+_READ_AT_ONCE = 500
 
 
 @click.command()
@@ -85,39 +88,44 @@ def _locate(source: str) -> str:
 
 def describe_outcome(store: Any, report: Any) -> dict[str, Any]:
     """Where the recordings of a run stand now: counts by state, the notes that landed in it, and the problems."""
-    lines = store.jobs.list(report.ids) if report.ids else []
-    landed = [line.job.recording_id for line in lines if line.job.state == "landed"]
-    fresh = [recording_id for recording_id in landed if recording_id not in report.landed_before]
-    stored = store.notes(recording_ids=fresh) if fresh else []
+    states: Counter[str] = Counter(store.jobs.count(report.ids))
+    failed = store.jobs.list(report.ids, states=["quarantined", "waiting", "dead"])
     problems = [
         {"source": name_source(line.uri), "code": line.job.error_code, "message": line.job.error_message}
-        for line in lines
-        if line.job.state in ("quarantined", "waiting", "dead")
+        for line in failed
     ]
     problems += [
         {"source": name_source(problem.uri), "code": problem.code, "message": str(problem)}
         for problem in report.problems
     ]
-    described = [describe_note(entry) for entry in sorted(stored, key=lambda entry: entry.recording.recorded_at)]
+    new = [recording_id for recording_id in report.ids if recording_id not in report.landed_before]
+    described, messages = _describe_notes(store, new)
     return {
         "recordings": len(report.ids),
-        "landed": len(fresh),
-        "skipped": sum(line.job.state in ("discarded", "erased") for line in lines) + len(landed) - len(fresh),
-        "quarantined": sum(line.job.state == "quarantined" for line in lines),
-        "waiting": sum(line.job.state == "waiting" for line in lines),
-        "dead": sum(line.job.state == "dead" for line in lines),
+        "landed": len(described),
+        "skipped": states["discarded"] + states["erased"] + states["landed"] - len(described),
+        "quarantined": states["quarantined"],
+        "waiting": states["waiting"],
+        "dead": states["dead"],
         "notes": described,
         "problems": problems,
-        "writers_failed": list_failed_writers(stored),
+        "writers_failed": [{"message": message, "notes": count} for message, count in messages.most_common()],
     }
 
 
-def list_failed_writers(stored: Sequence[Any]) -> list[dict[str, Any]]:
-    """Why notes were not written by the first of their writers, and how many for each reason, most of all first."""
-    messages = Counter(
-        finding.message for entry in stored for finding in entry.note.findings if finding.code == "writer_failed"
-    )
-    return [{"message": message, "notes": count} for message, count in messages.most_common()]
+def _describe_notes(store: Any, ids: Sequence[str]) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """Those that have landed as they are listed, oldest first; why others should have written them, and how many.
+
+    Only so many are in memory at once with all that was said in them.
+    """
+    described: list[tuple[datetime, str, dict[str, Any]]] = []
+    messages = Counter[str]()
+    for start in range(0, len(ids), _READ_AT_ONCE):
+        lines = store.jobs.list(ids[start : start + _READ_AT_ONCE], states=["landed"])
+        for stored in store.notes(recording_ids=[line.job.recording_id for line in lines]):
+            described.append((stored.recording.recorded_at, stored.recording.id, describe_note(stored)))
+            messages.update(each.message for each in stored.note.findings if each.code == "writer_failed")
+    return [note for *_, note in sorted(described, key=itemgetter(0, 1))], messages
 
 
 def describe_note(stored: Any) -> dict[str, Any]:

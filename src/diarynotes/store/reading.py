@@ -19,14 +19,12 @@ from diarynotes.store.results import (
     read_heard,
     read_newest_transcripts,
     read_recordings,
+    read_transcripts,
     to_note,
-    to_recording,
-    to_transcript,
 )
-from diarynotes.store.tables import NoteRow, RecordingRow, TranscriptRow, UsageRow
+from diarynotes.store.tables import NoteRow, RecordingRow, UsageRow
 
 _recordings: Any = RecordingRow.__table__  # type: ignore[attr-defined]
-_transcripts: Any = TranscriptRow.__table__  # type: ignore[attr-defined]
 _notes: Any = NoteRow.__table__  # type: ignore[attr-defined]
 _usages: Any = UsageRow.__table__  # type: ignore[attr-defined]
 
@@ -38,10 +36,15 @@ def find_notes(
     since: date | None = None,
     until: date | None = None,
     prefix: str | None = None,
+    file_name: str | None = None,
     recording_ids: Sequence[RecordingId] | None = None,
     limit: int | None = None,
 ) -> list[StoredNote]:
-    """Current notes, newest day first; `prefix` begins a note's or a recording's id, `since` and `until` are days."""
+    """Current notes, newest day first.
+
+    `since` and `until` are days, `prefix` begins a note's or a recording's id, `file_name` is the last part of where
+    the recording lies.
+    """
     wanted = [_notes.c.is_current]
     if owner is not None:
         wanted.append(_notes.c.owner == owner)
@@ -52,6 +55,9 @@ def find_notes(
     if prefix is not None:
         begins = _notes.c.id.startswith(prefix, autoescape=True)
         wanted.append(begins | _notes.c.recording_id.startswith(prefix, autoescape=True))
+    if file_name is not None:
+        lies_there = _recordings.c.uri.endswith(f"/{file_name}", autoescape=True)
+        wanted.append(_notes.c.recording_id.in_(select(_recordings.c.id).where(lies_there)))
     if recording_ids is not None:
         wanted.append(_notes.c.recording_id == func.any(list(recording_ids)))
     return _read(engine, wanted, limit)
@@ -80,19 +86,19 @@ def _read(engine: Engine, wanted: Sequence[Any], limit: int | None) -> list[Stor
     with begin(engine) as connection:
         notes = connection.execute(select(_notes).where(*wanted).order_by(*newest).limit(limit)).all()
         ids = [row.recording_id for row in notes]
-        found = {row.id: row for row in connection.execute(select(_recordings).where(_recordings.c.id.in_(ids)))}
-        heard = [row.transcript_id for row in notes]
-        said = {row.id: row for row in connection.execute(select(_transcripts).where(_transcripts.c.id.in_(heard)))}
+        found = read_recordings(connection, ids)
+        said = read_transcripts(connection, [row.transcript_id for row in notes])
         findings = read_findings(connection, [row.id for row in notes])
         # an unknown price among them makes the sum unknown
         sums = select(_usages.c.recording_id, func.sum(_usages.c.usd), func.bool_or(_usages.c.usd.is_(None)))
-        booked = connection.execute(sums.where(_usages.c.recording_id.in_(ids)).group_by(_usages.c.recording_id))
+        mine = _usages.c.recording_id == func.any(ids)
+        booked = connection.execute(sums.where(mine).group_by(_usages.c.recording_id))
         usd = {key: None if unknown else total for key, total, unknown in booked}
     return [
         StoredNote(
             to_note(row, findings.get(row.id, ())),
-            to_recording(found[row.recording_id]),
-            to_transcript(said[row.transcript_id]),
+            found[row.recording_id],
+            said[row.transcript_id],
             usd.get(row.recording_id, 0),
             row.written_at.astimezone(UTC),
         )

@@ -173,12 +173,12 @@ def put_costs(
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def to_recording(row: Row[Any]) -> Recording:
+def _to_recording(row: Row[Any]) -> Recording:
     values = {name: getattr(row, name) for name in _RECORDING}
     return Recording(**values | {"recorded_at": row.recorded_at.astimezone(UTC)})
 
 
-def to_transcript(row: Row[Any]) -> Transcript:
+def _to_transcript(row: Row[Any]) -> Transcript:
     return Transcript(**{name: getattr(row, name) for name in _TRANSCRIPT})
 
 
@@ -192,14 +192,14 @@ def to_cost(row: Row[Any]) -> Cost:
 
 def read_recordings(connection: Connection, ids: Sequence[RecordingId]) -> dict[RecordingId, Recording]:
     """The recordings among `ids` that exist."""
-    rows = connection.execute(select(_recordings).where(_recordings.c.id.in_(ids)))
-    return {row.id: to_recording(row) for row in rows}
+    rows = connection.execute(select(_recordings).where(_recordings.c.id == func.any(list(ids))))
+    return {row.id: _to_recording(row) for row in rows}
 
 
 def read_transcripts(connection: Connection, ids: Iterable[str]) -> dict[str, Transcript]:
     """Transcripts by their own ids."""
-    rows = connection.execute(select(_transcripts).where(_transcripts.c.id.in_(list(ids))))
-    return {row.id: to_transcript(row) for row in rows}
+    rows = connection.execute(select(_transcripts).where(_transcripts.c.id == func.any(list(ids))))
+    return {row.id: _to_transcript(row) for row in rows}
 
 
 def read_newest_transcripts(connection: Connection, ids: Sequence[RecordingId]) -> dict[RecordingId, Transcript]:
@@ -208,7 +208,7 @@ def read_newest_transcripts(connection: Connection, ids: Sequence[RecordingId]) 
     newest = (_transcripts.c.recording_id, _transcripts.c.heard_at.desc())
     first = select(_transcripts).prefix_with(text("distinct on (recording_id)"))
     rows = connection.execute(first.where(mine).order_by(*newest))
-    return {row.recording_id: to_transcript(row) for row in rows}
+    return {row.recording_id: _to_transcript(row) for row in rows}
 
 
 def read_heard(connection: Connection, ids: Sequence[RecordingId]) -> dict[RecordingId, HeardWindows]:
@@ -223,7 +223,7 @@ def read_heard(connection: Connection, ids: Sequence[RecordingId]) -> dict[Recor
 
 def read_findings(connection: Connection, note_ids: Iterable[str]) -> dict[str, list[Finding]]:
     """Findings by note."""
-    mine = _findings.c.note_id.in_(list(note_ids))
+    mine = _findings.c.note_id == func.any(list(note_ids))
     found: dict[str, list[Finding]] = {}
     for row in connection.execute(select(_findings).where(mine).order_by(_findings.c.note_id, _findings.c.number)):
         found.setdefault(row.note_id, []).append(Finding(row.code, row.severity, row.place, row.message))
@@ -232,7 +232,7 @@ def read_findings(connection: Connection, note_ids: Iterable[str]) -> dict[str, 
 
 def read_current_notes(connection: Connection, recording_ids: Sequence[RecordingId]) -> dict[RecordingId, DiaryNote]:
     """The current note of each recording that has one."""
-    mine = _notes.c.recording_id.in_(recording_ids)
+    mine = _notes.c.recording_id == func.any(list(recording_ids))
     rows = connection.execute(select(_notes).where(mine, _notes.c.is_current)).all()
     findings = read_findings(connection, [row.id for row in rows])
     return {row.recording_id: to_note(row, findings.get(row.id, ())) for row in rows}
@@ -241,7 +241,7 @@ def read_current_notes(connection: Connection, recording_ids: Sequence[Recording
 def read_costs(connection: Connection, recording_ids: Sequence[RecordingId]) -> dict[RecordingId, list[Cost]]:
     """Everything that was booked for each recording, oldest first."""
     booked: dict[RecordingId, list[Cost]] = {}
-    mine = _usages.c.recording_id.in_(recording_ids)
+    mine = _usages.c.recording_id == func.any(list(recording_ids))
     for row in connection.execute(select(_usages).where(mine).order_by(_usages.c.id)):
         booked.setdefault(row.recording_id, []).append(to_cost(row))
     return booked

@@ -193,6 +193,7 @@ class Store:
         since: date | None = None,
         until: date | None = None,
         prefix: str | None = None,
+        file_name: str | None = None,
         recording_ids: Sequence[RecordingId] | None = None,
         limit: int | None = None,
     ) -> list[StoredNote]:
@@ -203,6 +204,7 @@ class Store:
             since=since,
             until=until,
             prefix=prefix,
+            file_name=file_name,
             recording_ids=recording_ids,
             limit=limit,
         )
