@@ -1,7 +1,7 @@
 """A storm: three vendors that fail half of the time, and what writes notes through them, in this process or beside.
 
 Whether a request fails, and how, is drawn from what is asked and how often it was asked before: the same whatever order
-threads come in.
+threads come in. For a while each vendor answers nobody at all.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tests.integration.vendor_server import NOTE, Answer, Seen, Vendor, rerouted
 from tests.integration.vendor_wire import KEY, WIRES, Wire
 
 DAY = date(2026, 11, 21)
-BUDGETS = Budgets(day_usd=Decimal("0.45"), owner_day_usd=Decimal("0.32"))
+BUDGETS = Budgets(day_usd=Decimal("0.40"), owner_day_usd=Decimal("0.28"))
 OWNERS = ("ann", "ben")
 MODELS = {"openai": "gpt-5.4-mini", "anthropic": "claude-haiku-4-5", "mistral": "mistral-small-latest"}
 CONTEXT_TOKENS = 16_000
@@ -55,6 +55,9 @@ _BROKEN = json.dumps(NOTE)[:-40]
 _OTHER_SHAPE = NOTE | {"mood": "good"}
 _PAGE = Answer(b"<html>Sorry</html>", 200, {"content-type": "text/html"})
 _GATEWAY = Answer(b"<html>Bad gateway</html>", 502, {"content-type": "text/html"})
+
+OUTAGE = range(20, 44)
+"""Which of a vendor's requests nobody answers: more in a row than writers are at work, so that its breaker opens."""
 
 Trouble = Callable[[Wire, Seen], Answer]
 
@@ -118,11 +121,14 @@ class Weather:
         assert fault is None, fault
         asked = hashlib.sha256(json.dumps(seen.body).encode()).hexdigest()
         with self.lock:
+            is_out = self.asked.total() in OUTAGE and not self.clear
             self.asked[asked] += 1
             rng = random.Random(f"{self.wire.name} {asked} {self.asked[asked]}")
         names = list(TROUBLES)
         bad = rng.random() < 0.5 and not self.clear
         trouble = rng.choices(names, [TROUBLES[name][0] for name in names])[0] if bad else "none"
+        if is_out:
+            trouble = "500"
         _, outcome, tells, make = TROUBLES.get(trouble, (0, ANSWERED, True, lambda wire, seen: wire.behave(seen)))
         answer = make(self.wire, seen)
         with self.lock:
