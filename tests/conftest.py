@@ -1,4 +1,4 @@
-"""What tests of every kind share: the small trained Whisper of `tests/checkpoint`, a random GGUF, a proxy.
+"""What tests of every kind share: recordings, the small trained Whisper of `tests/checkpoint`, a random GGUF, a proxy.
 
 Hypothesis asks the same of every run, so that what fails, fails for everybody until it is mended. It looks for new
 counterexamples with `pytest tests/unit --hypothesis-profile=search`.
@@ -6,7 +6,6 @@ counterexamples with `pytest tests/unit --hypothesis-profile=search`.
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +17,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import diarynotes.buckets.remote as remote
+from tests import gguf_model as gguf_model_module
+from tests import media as media_module
+from tests.checkpoint import expand
 from tests.waiting import PATIENCE_S
 
 _UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -101,11 +103,15 @@ def proxy() -> Iterator[Proxy]:
 
 
 @pytest.fixture(scope="session")
+def media() -> ModuleType:
+    """The module that makes recordings."""
+    return media_module
+
+
+@pytest.fixture(scope="session")
 def trained_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint in OpenAI's format that hears the diary's few hundred words in flite's voices."""
-    expand = _load(Path(__file__).parent / "checkpoint" / "expand.py")
-    path: Path = expand.trained_checkpoint(tmp_path_factory.mktemp("checkpoint"))
-    return path
+    return expand.trained_checkpoint(tmp_path_factory.mktemp("checkpoint"))
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +119,7 @@ def gguf_model() -> ModuleType:
     """The module that writes random models. Skips where llama.cpp is missing, which is compiled from source."""
     pytest.importorskip("llama_cpp", reason="llama.cpp is not installed: pip install 'diarynotes[llama]'")
     pytest.importorskip("gguf", reason="gguf is not installed: pip install gguf")
-    return _load(Path(__file__).with_name("gguf_model.py"))
+    return gguf_model_module
 
 
 @pytest.fixture(scope="session")
@@ -121,13 +127,3 @@ def random_gguf(gguf_model: ModuleType, tmp_path_factory: pytest.TempPathFactory
     """A language model that knows nothing, alone in a folder of models."""
     path: Path = gguf_model.write_model(tmp_path_factory.mktemp("models") / "random.gguf")
     return path
-
-
-def _load(path: Path) -> ModuleType:
-    """Test folders are no packages, so what they share is loaded by its path."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+from sqlalchemy import text
+
 from diarynotes.models import (
     Cost,
     DiaryNote,
@@ -103,3 +105,12 @@ def bring_to(store: Store, state: JobState, recordings: list[Recording]) -> None
             return
         for job in jobs:
             advance(store, job, by_id[job.recording_id])
+
+
+def end_session(store: Store, worker: int) -> None:
+    """Has the server close the connection by which a worker is known to live."""
+    with store.engine.begin() as connection:
+        connection.execute(
+            text("select pg_terminate_backend(pid, 300000) from pg_locks where locktype = 'advisory' and objid = :low"),
+            {"low": worker & 0xFFFFFFFF},
+        )

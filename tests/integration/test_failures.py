@@ -29,7 +29,7 @@ from diarynotes.store.store import Store
 from flows.claims import Claims, group_suspects, in_turns
 from flows.retries import retry_delays
 from flows.workshop import Workshop
-from tests.integration.store_samples import advance, bring_to, claim_one, register
+from tests.integration.store_samples import advance, bring_to, claim_one, end_session, register
 from tests.waiting import PATIENCE_S
 
 pytest_plugins = ["tests.integration.store_fixtures"]
@@ -213,11 +213,7 @@ def test_workers_whose_database_went_away_for_a_moment_keep_what_they_hold(store
     (recording,) = register(store, 1)
     job = claim_one(store, "received", recording)
     number = store.worker.number
-    with other.engine.begin() as connection:
-        connection.execute(
-            text("select pg_terminate_backend(pid, 300000) from pg_locks where locktype = 'advisory' and objid = :low"),
-            {"low": number & 0xFFFFFFFF},
-        )
+    end_session(other, number)
     store.worker.renew()
     assert store.worker.number != number
     assert other.jobs.suspects("received") == {}

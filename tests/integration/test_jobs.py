@@ -25,6 +25,7 @@ from tests.integration.store_samples import (
     advance,
     bring_to,
     claim_one,
+    end_session,
     make_cost,
     make_note,
     make_recording,
@@ -401,11 +402,7 @@ def test_a_worker_that_lost_its_session_comes_back_as_another(store: Store, othe
     (recording,) = register(store, 1)
     job = claim_one(store, "received", recording)
     number = store.worker.number
-    with other.engine.begin() as connection:
-        connection.execute(
-            text("select pg_terminate_backend(pid, 300000) from pg_locks where locktype = 'advisory' and objid = :low"),
-            {"low": number & 0xFFFFFFFF},
-        )
+    end_session(other, number)
     (taken,) = other.jobs.claim_suspects("received")
     assert (taken.recording_id, taken.attempt) == (recording.id, 2)
     store.worker.renew()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from diarynotes.models import SAMPLE_RATE, Audio, Media, Span, Transcript, Windo
 from diarynotes.transcribe import Engine, Heard, open_engine, transcribe_recordings
 from diarynotes.transcribe.vad import find_speech
 from diarynotes.word_errors import WordErrors, count_word_errors
+from tests.checkpoint import expand
 
 CHECKPOINT = Path(__file__).parents[1] / "checkpoint"
 SHARED = Path(__file__).parents[3] / "shared" / "audio"
@@ -114,13 +114,8 @@ def test_what_is_committed_is_small_and_expands_the_same_every_time(trained_chec
     import torch
     from whisper.model import sinusoids
 
-    spec = importlib.util.spec_from_file_location("expand", CHECKPOINT / "expand.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     first = torch.load(trained_checkpoint, weights_only=True)["model_state_dict"]
 
-    assert module.trained_checkpoint(tmp_path).read_bytes() == trained_checkpoint.read_bytes()
+    assert expand.trained_checkpoint(tmp_path).read_bytes() == trained_checkpoint.read_bytes()
     assert (CHECKPOINT / "weights.pt").stat().st_size < 10e6
     assert torch.equal(first["encoder.positional_embedding"], sinusoids(1500, 192).half())

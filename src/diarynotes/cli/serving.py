@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from diarynotes.cli.console import say
+from diarynotes.cli.signals import on_leaving
 from diarynotes.store.facts import Drop
 
 
@@ -17,19 +17,13 @@ def stopping_in_order(on_stop: Callable[[], None] | None = None) -> Iterator[thr
     """An event that Ctrl-C, a closed terminal and `kill` set; `on_stop` is called as often as they come."""
     stopping = threading.Event()
 
-    def stop(*_signal: object) -> None:
+    def stop() -> None:
         stopping.set()
         if on_stop is not None:
             on_stop()
 
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    for number in usual:
-        signal.signal(number, stop)
-    try:
+    with on_leaving(stop):
         yield stopping
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
 
 
 def show_log() -> None:

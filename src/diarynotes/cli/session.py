@@ -6,14 +6,13 @@ What takes long starts side by side: Prefect's temporary server, the database, a
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from types import FrameType
 from typing import Any, TypeVar
 
 from diarynotes.cli.console import progress_bars, tell_choices
+from diarynotes.cli.signals import on_leaving
 from diarynotes.errors import DiarynotesError
 from diarynotes.prefect_api import TemporaryServer, configured_url, reporting_to
 from diarynotes.settings import Settings, make_home
@@ -93,20 +92,14 @@ def _leaving_in_order() -> Iterator[None]:
 
     Every stage survives that, too, but servers of ours would run on until the next run stops them.
     """
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     count = 0
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
+    def interrupt() -> None:
         nonlocal count
         count += 1
         if count > 1:
             os._exit(130)
         raise KeyboardInterrupt
 
-    for number in usual:
-        signal.signal(number, interrupt)
-    try:
+    with on_leaving(interrupt):
         yield
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +11,7 @@ from typing import Any
 
 import click
 
+from diarynotes.cli.signals import on_leaving
 from diarynotes.settings import load_settings
 
 
@@ -68,20 +68,14 @@ def _describe(event: str, facts: dict[str, Any]) -> Iterator[str]:
 def _stopping_in_order() -> Iterator[threading.Event]:
     """An event that Ctrl-C, a closed terminal and `kill` set; a second one leaves at once, and the children follow."""
     stopping = threading.Event()
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
-    def stop(*_: object) -> None:
+    def stop() -> None:
         if stopping.is_set():
             os._exit(130)
         stopping.set()
 
-    for number in usual:
-        signal.signal(number, stop)
-    try:
+    with on_leaving(stop):
         yield stopping
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
 
 
 COMMANDS = (up,)
