@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import random
@@ -24,6 +23,7 @@ from diarynotes.prefect_api import TemporaryServer
 from diarynotes.settings import load_settings
 from diarynotes.store import open_store
 from diarynotes.store.embedded import stop_embedded
+from tests.integration import damage as damage_module
 from tests.waiting import PATIENCE_S, wait_for
 
 _WAY: tuple[JobState, ...] = ("received", "validated", "transcribed", "written", "landed")
@@ -138,13 +138,7 @@ def _write_wav() -> Callable[[Path, np.ndarray[Any, np.dtype[np.int16]]], None]:
 @pytest.fixture(scope="session")
 def damage() -> ModuleType:
     """What the integration tests break files with."""
-    path = Path(__file__).parents[1] / "integration" / "damage.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return damage_module
 
 
 def write_wav(path: Path, pcm: np.ndarray[Any, np.dtype[np.int16]]) -> None:

@@ -66,11 +66,6 @@ def looks_english(text: str) -> bool:
     return bool(words) and (len(words) < _ENOUGH_WORDS or small >= _ENGLISH_SHARE * len(words))
 
 
-def is_negation(word: str) -> bool:
-    """Whether a folded word negates what follows it."""
-    return word in NEGATIONS or word.endswith("n't")
-
-
 def stem(word: str) -> str:
     """A rough stem of a folded word: "planted", "plants" and "planting" meet; short words stay whole."""
     word = word.removesuffix("'s")

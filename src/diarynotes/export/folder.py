@@ -220,9 +220,7 @@ class _Folder:
                 part.unlink(missing_ok=True)
 
     def _save(self) -> None:
-        told = {
-            path: {key: value for key, value in asdict(known).items() if value} for path, known in self._known.items()
-        }
+        told = {path: _shorten(known) for path, known in self._known.items()}
         text = json.dumps({"version": 1, "files": told}, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
         part = self._top / f"{_PART}{uuid.uuid4().hex}.part"
         try:

@@ -12,7 +12,6 @@ from diarynotes.receive.proof import Tokens
 from diarynotes.store.facts import Drop
 
 ISSUERS = ("https://accounts.google.com", "accounts.google.com")
-GOOGLE_KEYS = "https://www.googleapis.com/oauth2/v3/certs"
 
 
 class _Attributes(Wire):

@@ -44,9 +44,6 @@ RETRY_DELAYS_S = (60, 300, 1800)
 JobList: TypeAlias = list[Job]
 JobLines: TypeAlias = list[JobLine]
 
-END_STATES: frozenset[JobState] = frozenset({"landed", "quarantined", "dead", "discarded", "erased"})
-"""States that no worker leaves on its own."""
-
 RETRIABLE: frozenset[JobState] = frozenset({"waiting", "dead", "quarantined", "discarded"})
 """States that a person may have a recording tried again from."""
 
