@@ -24,6 +24,7 @@ from diarynotes.errors import (
 )
 from diarynotes.models import Job, Recording
 from diarynotes.settings import load_settings
+from diarynotes.store import open_store
 from diarynotes.store.jobs import RETRY_DELAYS_S
 from diarynotes.store.store import Store
 from flows.claims import Claims, group_suspects, in_turns
@@ -277,6 +278,22 @@ def test_events_and_log_lines_tell_reason_and_code(shop: Workshop, caplog: pytes
 
 
 # -- what was left lying ----------------------------------------------------------------------------------------------
+
+
+def test_what_the_dead_had_taken_on_is_stranded_at_once(database_url: str, store: Store, tmp_path: Path) -> None:
+    with open_store(database_url, tmp_path / "home") as dying:
+        untouched, halfway, passed_on = register(dying, 3)
+        bring_to(dying, "validated", [halfway])
+        bring_to(store, "validated", [passed_on])
+        assert store.jobs.stranded(idle_s=600) == []
+    assert set(store.jobs.stranded(idle_s=600)) == {untouched.id, halfway.id}
+
+
+def test_who_comes_back_under_another_number_has_still_taken_on_what_it_had(store: Store, other: Store) -> None:
+    register(store, 1)
+    end_session(other, store.worker.number)
+    store.worker.renew()
+    assert other.jobs.stranded(idle_s=600) == []
 
 
 def test_what_is_stranded(store: Store, other: Store) -> None:

@@ -387,7 +387,7 @@ def test_a_run_is_asked_for_when_something_is_stranded_and_not_again_at_once(mon
     monkeypatch.setattr(rescue, "time", altered(time, monotonic=lambda: clock[0]))
     stranded = iter([False, True, True])
     rescuer = Rescuer(lambda: next(stranded), lambda: asked.append(clock[0]))
-    while clock[0] < 200:
+    while clock[0] < 150:
         rescuer.look()
         clock[0] += 1
-    assert asked == [110, 170]
+    assert asked == [110, 130]

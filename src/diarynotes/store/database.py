@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, CompileError, DBAPIError, NoSuchModule
 
 from diarynotes.errors import BadSettings, StorageFailed
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest migration under `migrations/versions`."""
 
 APPLICATION = "diarynotes"

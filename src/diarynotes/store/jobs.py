@@ -281,7 +281,8 @@ class Jobs:
     def stranded(self, *, idle_s: float, unasked: bool = False, limit: int | None = None) -> Sequence[RecordingId]:
         """Recordings that somebody should take up now, most urgent and oldest first; `unasked` as in `claimable`.
 
-        Their worker has died or frozen, their wait for the next try is over, or nobody has touched them for `idle_s`.
+        Their worker has died or frozen, or who was going to work on them has died, their wait for the next try is over,
+        or nobody has touched them for `idle_s`.
         """
         values = {"idle_s": idle_s, "unasked": unasked, "limit": limit}
         with self._begin() as connection:

@@ -55,7 +55,8 @@ free as (
     for update skip locked
 )
 update jobs
-set state = :state, attempt = attempt + 1, worker = :worker, lease_until = now() + make_interval(secs => :lease_s),
+set state = :state, attempt = attempt + 1, worker = :worker, last_worker = :worker,
+    lease_until = now() + make_interval(secs => :lease_s),
     crashes = crashes + (worker is not null and worker <> :worker)::integer,
     resume_state = null, next_attempt_at = null, updated_at = clock_timestamp()
 from free
@@ -76,11 +77,13 @@ where {_WANTED} and {FREE} and {_SUSPECT}
 order by priority, recorded_at, recording_id
 """)
 
+# Who took a recording on and is dead can get on with it no more, whether or not it had claimed it.
 STRANDED = text(f"""
 {LIVING}
 select recording_id from jobs
 where ((state in ('received', 'validated', 'transcribed', 'written')
-        and (worker is not null or updated_at < now() - make_interval(secs => :idle_s)))
+        and (worker is not null or last_worker not in (select worker from living)
+             or updated_at < now() - make_interval(secs => :idle_s)))
        or (state = 'waiting' and next_attempt_at <= now()))
   and {FREE} and {_UNASKED}
 order by priority, recorded_at, recording_id

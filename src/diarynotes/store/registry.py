@@ -28,17 +28,16 @@ _jobs: Any = JobRow.__table__  # type: ignore[attr-defined]
 _RECORDING = [field.name for field in fields(Recording)]
 
 
-def register(engine: Engine, found: Sequence[tuple[Recording, SourceFacts]]) -> list[Registered]:
+def register(engine: Engine, found: Sequence[tuple[Recording, SourceFacts]], *, worker: int) -> list[Registered]:
     """Store recordings with their sources, and a job for each new one; answers in the order of `found`.
 
     The same bytes of the same owner are one recording, whoever registers them first, even in the same moment. One that
-    waits or is dead because nobody could read it is taken up again.
+    waits or is dead because nobody could read it is taken up again. `worker` is the number of who is going to work on
+    the new ones.
     """
-    if not found:
-        return []
     by_id = {recording.id: recording for recording, _ in reversed(found)}
     with begin(engine) as connection:
-        new = _put_recordings(connection, [by_id[key] for key in sorted(by_id)])
+        new = _put_recordings(connection, [by_id[key] for key in sorted(by_id)], worker)
         _put_sources(connection, {(recording.owner, facts.uri): (recording, facts) for recording, facts in found})
         # what could not be read when its turn came was read just now, here or in another place
         connection.execute(WAKE, {"ids": list(by_id.keys() - new), "code": SourceUnavailable.code})
@@ -52,7 +51,7 @@ def register(engine: Engine, found: Sequence[tuple[Recording, SourceFacts]]) -> 
 
 def register_again(connection: Connection, recording: Recording) -> None:
     """Make a recording known that was so before, with what had been learned of it; a job that it has stays."""
-    _put_recordings(connection, [recording])
+    _put_recordings(connection, [recording], None)
     put_recording(connection, recording)
 
 
@@ -87,7 +86,7 @@ def forbid_cloud(engine: Engine, ids: Sequence[RecordingId]) -> None:
         connection.execute(update(_recordings).where(_recordings.c.id == func.any(list(ids))).values(cloud=False))
 
 
-def _put_recordings(connection: Connection, recordings: Sequence[Recording]) -> set[RecordingId]:
+def _put_recordings(connection: Connection, recordings: Sequence[Recording], worker: int | None) -> set[RecordingId]:
     """Insert those that are not there yet; sorted by id, so that two registrations never wait for each other."""
     rows = [{name: getattr(recording, name) for name in _RECORDING} for recording in recordings]
     statement = insert(_recordings).on_conflict_do_nothing().returning(_recordings.c.id)
@@ -97,7 +96,7 @@ def _put_recordings(connection: Connection, recordings: Sequence[Recording]) -> 
             insert(_jobs),
             [
                 {"recording_id": recording.id, "state": "received", "recorded_at": recording.recorded_at}
-                | {"priority": _PRIORITY[recording.priority]}
+                | {"priority": _PRIORITY[recording.priority], "last_worker": worker}
                 for recording in recordings
                 if recording.id in new
             ],

@@ -117,7 +117,7 @@ class Store:
 
     def register(self, found: Sequence[tuple[Recording, SourceFacts]]) -> list[Registered]:
         """Make recordings known and give each new one a job, in one transaction; answers in the order of `found`."""
-        return registry.register(self.engine, found)
+        return registry.register(self.engine, found, worker=self.worker.number) if found else []
 
     def forbid_cloud(self, ids: Sequence[RecordingId]) -> None:
         """Nothing of these recordings may be sent to another's machine from now on."""

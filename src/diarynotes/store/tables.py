@@ -147,7 +147,8 @@ class SourceRow(Table, table=True):
 
 
 class JobRow(Table, table=True):
-    """Where a recording stands. `worker` and `lease_until` are null while nobody holds it.
+    """Where a recording stands. `worker` and `lease_until` are null while nobody holds it; `last_worker` registered it
+    or claimed it last, and goes on with it unless it has died.
 
     `landed_attempt` is the fencing token under which it landed last, `days` every day that a note of it had, `crashes`
     how often in a row it was taken over from a worker that had died or frozen on it.
@@ -169,6 +170,7 @@ class JobRow(Table, table=True):
     resume_state: str | None = Field(default=None, sa_column=Column(Text))
     next_attempt_at: datetime | None = Field(default=None, sa_column=time_column())
     worker: int | None = Field(default=None, sa_column=Column(BigInteger))
+    last_worker: int | None = Field(default=None, sa_column=Column(BigInteger))
     lease_until: datetime | None = Field(default=None, sa_column=time_column())
     landed_attempt: int | None = Field(default=None)
     crashes: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})

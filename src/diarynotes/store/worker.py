@@ -51,7 +51,11 @@ _ADOPT = text("""
 with drops as (
     update drops set worker = :worker, lease_until = now() + make_interval(secs => :lease_s) where worker = :lost
 )
-update jobs set worker = :worker, lease_until = now() + make_interval(secs => :lease_s) where worker = :lost
+update jobs
+set last_worker = :worker, worker = case when worker = :lost then :worker else worker end,
+    lease_until = case when worker = :lost then now() + make_interval(secs => :lease_s) else lease_until end
+where worker = :lost
+   or (last_worker = :lost and state in ('received', 'validated', 'transcribed', 'written'))
 """)
 
 _GIVE_BACK = text("""

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 
 LOOK_EVERY_S = 10.0
-ASK_EVERY_S = 60.0
-"""A run that was asked for may have to wait for its turn; it takes on all that there is then."""
+ASK_EVERY_S = 20.0
+"""A run that was asked for needs a moment until it has taken on all that there is."""
 
 
 class Rescuer:

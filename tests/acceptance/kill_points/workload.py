@@ -39,7 +39,7 @@ _PATIENCE_S = 250.0
 _PASSING: dict[str, tuple[str, ...]] = {
     "recordings": ("registered_at",),
     "sources": ("first_seen_at", "last_seen_at"),
-    "jobs": ("attempt", "landed_attempt", "updated_at"),
+    "jobs": ("attempt", "landed_attempt", "last_worker", "updated_at"),
     "transcripts": ("heard_at",),
     "notes": ("written_at",),
     "findings": (),
