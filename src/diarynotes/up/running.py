@@ -36,7 +36,7 @@ Tell = Callable[[str, dict[str, Any]], None]
 
 _TICK_S = 0.1
 _SERVER_START_S = 600.0
-_DROPS_LIE_S = 30.0
+_DROPS_LIE_S = 10.0
 """A run that was told of a drop takes it within seconds, unless all are at work or it was lost."""
 _SWEEP = "pick-up/sweep"
 _RESCUE = "pick-up/rescue"
