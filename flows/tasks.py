@@ -7,6 +7,7 @@ another is heard. Tasks are thin: the work is in `stages`, `transcription` and `
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -19,7 +20,7 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
-from data_checks import CheckResult
+from data_checks import CheckResult, merge_results
 from diarynotes import observe
 from diarynotes.models import BucketObject, Priority, RecordingId
 from flows import entries, stages, transcription
@@ -30,6 +31,8 @@ from flows.workshop import Wishes, Workshop, current_workshop
 CHUNKS = (25, 100)
 """The smallest and the largest chunk of recordings that travels through the stages together."""
 RUNNER: Any = ThreadPoolTaskRunner(max_workers=8)  # Prefect's own types disagree about its futures
+_CHAINS_AT_ONCE = 8
+"""How many chunks are on their way at once; Prefect holds some 200 kB for each task that was submitted."""
 REGISTER_CHUNK = 200
 """How many objects are registered together."""
 
@@ -98,20 +101,28 @@ def write_entries(ids: Sequence[RecordingId], wishes: Wishes, left: Sequence[tup
 def run_stages(ids: Sequence[RecordingId], wishes: Wishes, progress: Progress) -> tuple[int, list[CheckResult]]:
     """Every stage over chunks of `ids`, in order within a chunk; how many jobs moved, and what the checks saw."""
     size = chunk_size(len(ids))
-    chains: list[tuple[PrefectFuture[Any], ...]] = []
+    chains: deque[tuple[PrefectFuture[Any], ...]] = deque()
+    ended = moved = 0
+    checks: list[CheckResult] = []
+
+    def end_first() -> None:
+        nonlocal ended, moved, checks
+        *counts, landed_chunk = [future.result() for future in chains.popleft()]
+        ended += 1
+        moved += sum(counts) + landed_chunk.count
+        checks = [*merge_results([*checks, *landed_chunk.checks])]
+        progress.tell(ended * size)
+
     for chunk, label in label_chunks(ids, size):
+        if len(chains) == _CHAINS_AT_ONCE:
+            end_first()
         checked = submit(validate, label, (), chunk)
         heard = submit(transcribe, label, (checked,), chunk, wishes)
         written = submit(write, label, (heard,), chunk, wishes)
         landed = submit(land, label, (written,), chunk)
         chains.append((checked, heard, written, landed))
-    moved = 0
-    checks: list[CheckResult] = []
-    for number, chain in enumerate(chains, start=1):
-        *counts, landed_chunk = [future.result() for future in chain]
-        moved += sum(counts) + landed_chunk.count
-        checks += landed_chunk.checks
-        progress.tell(number * size)
+    while chains:
+        end_first()
     return moved, checks
 
 

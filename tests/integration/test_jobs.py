@@ -398,6 +398,14 @@ def test_a_claim_that_was_made_though_postgres_said_otherwise_runs_out_while_its
         other.jobs.release(taken)
 
 
+def test_all_jobs_come_page_by_page(store: Store) -> None:
+    register(store, 5)
+    pages = list(store.jobs.pages(2))
+    assert [len(page) for page in pages] == [2, 2, 1]
+    everything = {line.job.recording_id: line for line in store.jobs.list()}
+    assert {line.job.recording_id: line for page in pages for line in page} == everything
+
+
 def test_a_worker_that_lost_its_session_comes_back_as_another(store: Store, other: Store) -> None:
     (recording,) = register(store, 1)
     job = claim_one(store, "received", recording)

@@ -256,6 +256,17 @@ class Jobs:
             rows = connection.execute(sql.LIST, values).all()
         return [JobLine(_job(row), row.owner, row.uri) for row in rows]
 
+    def pages(self, size: int = 5_000) -> Iterator[JobLines]:
+        """All jobs by the recordings' ids, so many at a time; each as it stands when its page is read."""
+        after = ""
+        while True:
+            with self._begin() as connection:
+                rows = connection.execute(sql.PAGE, {"after": after, "limit": size}).all()
+            if not rows:
+                return
+            yield [JobLine(_job(row), row.owner, row.uri) for row in rows]
+            after = rows[-1].recording_id
+
     def count(self, ids: Sequence[RecordingId] | None = None) -> dict[JobState, int]:
         """How many jobs, of these recordings or of all, are in each state; states without one are left out."""
         with self._begin() as connection:

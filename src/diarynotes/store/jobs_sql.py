@@ -210,6 +210,14 @@ order by jobs.priority, jobs.recorded_at, recording_id
 limit :limit
 """)
 
+PAGE = text(f"""
+select {_JOBS_JOB}, recordings.owner, recordings.uri
+from jobs join recordings on recordings.id = jobs.recording_id
+where recording_id > :after
+order by recording_id
+limit :limit
+""")
+
 STAND = text("select count(*), max(updated_at) from jobs")
 
 COUNT = text("""

@@ -6,9 +6,10 @@ Knows the warehouse's files and DuckDB. Readers of the old snapshot keep it unti
 from __future__ import annotations
 
 import re
+import shutil
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import polars as pl
     from duckdb import DuckDBPyConnection
 
+_MOST_MEMORY = "1GB"
+"""What DuckDB may take; what needs more, such as the order of very many notes, goes over the disk."""
 _LEFTOVER_AGE_S = 3600.0
 """A half-built snapshot this old belongs to a process that was killed."""
 
@@ -30,12 +33,12 @@ _LEFTOVER_AGE_S = 3600.0
 def build_snapshot(
     path: Path,
     warehouse: Warehouse,
-    jobs: Sequence[JobLine],
+    jobs: Iterable[Sequence[JobLine]],
     entries: Sequence[StoredEntry] = (),
     *,
     stand: str = "",
 ) -> None:
-    """Put a new DuckDB file at `path`: the warehouse's tables as they are now, `jobs` and `entries`.
+    """Put a new DuckDB file at `path`: the warehouse's tables as they are now, `jobs` page by page, and `entries`.
 
     `stand` names what the file was built from; `read_stand` gives it back. Raises StorageFailed.
     """
@@ -45,12 +48,14 @@ def build_snapshot(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
-        with duckdb.connect(fresh) as connection:
+        with duckdb.connect(fresh, config={"memory_limit": _MOST_MEMORY}) as connection:
             connection.execute("set TimeZone = 'UTC'")
             connection.begin()
             for table in TABLES:
                 _copy_table(connection, table, warehouse, fresh)
-            _copy_frame(connection, "jobs", _jobs_frame(jobs), fresh)
+            _copy_frame(connection, "jobs", _jobs_frame(()), fresh)
+            for page in jobs:
+                _add_frame(connection, "insert into jobs", _jobs_frame(page), fresh)
             _copy_frame(connection, "entries", _entries_frame(entries), fresh)
             connection.execute(f"comment on table jobs is '{stand}'")
             connection.commit()
@@ -117,10 +122,14 @@ def _copy_table(connection: DuckDBPyConnection, table: str, warehouse: Warehouse
 
 
 def _copy_frame(connection: DuckDBPyConnection, table: str, frame: pl.DataFrame, fresh: Path) -> None:
+    _add_frame(connection, f"create table {table} as", frame, fresh)
+
+
+def _add_frame(connection: DuckDBPyConnection, statement: str, frame: pl.DataFrame, fresh: Path) -> None:
     rows = Path(f"{fresh}.parquet")  # DuckDB takes frames over Arrow only with pyarrow, which is not needed otherwise
     rows.touch(mode=0o600)
     frame.write_parquet(rows)
-    connection.execute(f"create table {table} as select * from read_parquet($file)", {"file": _unglobbed(rows)})  # noqa: S608
+    connection.execute(f"{statement} select * from read_parquet($file)", {"file": _unglobbed(rows)})  # noqa: S608
     rows.unlink()  # now, since a process that is killed later leaves it behind
 
 
@@ -165,7 +174,7 @@ def _remove_leftovers(path: Path) -> None:
     for leftover in path.parent.glob(f".{path.name}-*"):
         with suppress(FileNotFoundError):
             if time.time() - leftover.stat().st_mtime > _LEFTOVER_AGE_S:
-                leftover.unlink()
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
 def _unglobbed(path: Path) -> str:

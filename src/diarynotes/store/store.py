@@ -338,7 +338,7 @@ class Store:
         """Build the DuckDB file anew where it does not show how things stand, and return where it lies."""
         stand = f"tables {self.warehouse.versions()}, {self.jobs.stand()}, {entries.read_stand(self.engine)}"
         if snapshot.read_stand(self.snapshot_path) != stand:
-            snapshot.build_snapshot(self.snapshot_path, self.warehouse, self.jobs.list(), self.entries(), stand=stand)
+            snapshot.build_snapshot(self.snapshot_path, self.warehouse, self.jobs.pages(), self.entries(), stand=stand)
         return self.snapshot_path
 
     def query(self, sql: str, *, limit: int = 1000) -> tuple[list[str], list[tuple[Any, ...]]]:
