@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from diarynotes.cli import run as cli_run
 from diarynotes.cli.read import print_findings
 from diarynotes.cli.run import describe_note, print_notes, print_outcome
 from diarynotes.models import DiaryNote, Draft, Finding, Mood, Recording, Segment, Transcript
@@ -60,6 +62,36 @@ def test_a_writer_that_failed_is_told_of(capsys: pytest.CaptureFixture[str]) -> 
     print_outcome({"recordings": 4, "landed": 4, **counts, "notes": notes, "problems": [], "writers_failed": writers})
     told = "3 notes: The writer openai gave no note (no key). `diarynotes upgrade` tries again."
     assert told in capsys.readouterr().out.splitlines()
+
+
+def test_notes_of_a_large_run_are_read_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli_run, "_READ_AT_ONCE", 2)
+    kept = {
+        f"r{number}": StoredNote(
+            replace(NOTE, recording_id=f"r{number}", findings=(REFUSED,) if number < 3 else ()),
+            replace(RECORDING, id=f"r{number}", recorded_at=RECORDING.recorded_at - timedelta(hours=number)),
+            HEARD,
+            Decimal(0),
+            RECORDING.recorded_at,
+        )
+        for number in range(5)
+    }
+    asked: list[int] = []
+
+    def find_notes(recording_ids: list[str]) -> list[StoredNote]:
+        asked.append(len(recording_ids))
+        return [kept[key] for key in recording_ids]
+
+    def list_jobs(ids: tuple[str, ...], states: list[str]) -> list[Any]:
+        return [SimpleNamespace(job=SimpleNamespace(recording_id=key)) for key in ids if "landed" in states]
+
+    jobs = SimpleNamespace(count=lambda ids: {"landed": len(ids)}, list=list_jobs)
+    report = SimpleNamespace(ids=(*kept, "old"), landed_before={"old"}, problems=())
+    outcome = cli_run.describe_outcome(SimpleNamespace(jobs=jobs, notes=find_notes), report)
+    assert asked == [2, 2, 1]
+    assert [note["recording_id"] for note in outcome["notes"]] == ["r4", "r3", "r2", "r1", "r0"]
+    assert (outcome["landed"], outcome["skipped"]) == (5, 1)
+    assert outcome["writers_failed"] == [{"message": REFUSED.message, "notes": 3}]
 
 
 def test_what_was_seen_in_a_note_is_shown_with_it(capsys: pytest.CaptureFixture[str]) -> None:
