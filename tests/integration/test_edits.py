@@ -236,7 +236,7 @@ def test_what_is_no_text_and_what_fails_is_told(shop: Workshop, recording: str, 
     assert "line 4: it is not in UTF-8" in call("edit", recording, "--file", str(path)).output
     assert path.exists()
     assert "No such file" in call("edit", recording, "--file", str(tmp_path / "none")).output
-    assert "begins no note" in call("edit", "nothing").output
+    assert "no file has that name" in call("edit", "nothing").output
     assert call("edit", recording, "--drop").exit_code == 2
     assert call("edit", recording, "--drop", "--print").exit_code == 2
     assert "Editing failed" in call("edit", recording, env={"EDITOR": "false"}).output
