@@ -206,12 +206,12 @@ def measure_single(up: Up, notes: Sequence[Path]) -> dict[str, Any]:
 
 def measure_burst(up: Up, notes: Sequence[Path]) -> dict[str, Any]:
     """All at once."""
-    time.sleep(5.0)
+    time.sleep(5.0)  # what came before has ended
     begun = time.time()
     dropped = up.drop(notes)
     landed = up.landed_at(list(dropped))
     first = min(dropped.values())
-    time.sleep(3.0)
+    time.sleep(3.0)  # as above
     return {
         "burst": {
             "drops": len(notes),
@@ -234,7 +234,7 @@ def measure_kills(up: Up, groups: Sequence[Sequence[Path]]) -> dict[str, Any]:
         up.kill_runs()
         up.wait_for(dropped.keys())
         took += [at - killed_at for at in up.landed_at(list(dropped)).values() if at > killed_at]
-        time.sleep(5.0)
+        time.sleep(5.0)  # what came before has ended
     if not took:
         return {}
     hundredths = quantiles(took, n=100, method="inclusive")

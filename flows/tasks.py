@@ -32,7 +32,7 @@ CHUNKS = (25, 100)
 """The smallest and the largest chunk of recordings that travels through the stages together."""
 RUNNER: Any = ThreadPoolTaskRunner(max_workers=8)  # Prefect's own types disagree about its futures
 _CHAINS_AT_ONCE = 8
-"""How many chunks are on their way at once; Prefect holds some 200 kB for each task that was submitted."""
+"""How many chunks are on their way at once: what Prefect holds for each task that was submitted adds up."""
 REGISTER_CHUNK = 200
 """How many objects are registered together."""
 

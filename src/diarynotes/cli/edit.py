@@ -70,7 +70,8 @@ def find_note(store: Store, wanted: str) -> StoredNote:
     if not found:
         raise BadSettings("ID", f"no id of a note or recording begins with '{wanted}', and no file has that name.")
     if len(found) > 1:
-        raise BadSettings("ID", f"'{wanted}' is how more than one begins, or is called; give more of the id.")
+        why = f"'{wanted}' is how more than one begins, or is called; `diarynotes notes --json` tells their ids."
+        raise BadSettings("ID", why)
     return found[0]
 
 
